@@ -1,0 +1,1 @@
+"""The signing device of one owner: keeper (the keys), panel (the owner), port (the line)."""

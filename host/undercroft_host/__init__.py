@@ -1,0 +1,1 @@
+"""What runs online: gateway, vault, risk, treasury, desk, custody, their store and their CLI."""

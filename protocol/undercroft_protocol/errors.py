@@ -1,0 +1,97 @@
+"""Everything the protocol can refuse, each with a stable code.
+
+A class per kind; its docstring is the message, the argument says which bytes or which field.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ProtocolError(Exception):
+    """The protocol was not followed."""
+
+    code: ClassVar[str] = "protocol"
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail
+        message = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{message.rstrip('.')}: {detail}" if detail else message)
+
+
+class CborError(ProtocolError):
+    """These bytes are not deterministic CBOR."""
+
+    code = "cbor"
+
+
+class CoseError(ProtocolError):
+    """This is not a COSE_Sign1 object of the expected type."""
+
+    code = "cose"
+
+
+class SignatureError(ProtocolError):
+    """The signature does not verify."""
+
+    code = "signature"
+
+
+class MessageError(ProtocolError):
+    """A message has a field that its type does not allow."""
+
+    code = "message"
+
+
+class TransactionError(ProtocolError):
+    """These bytes are not a Bitcoin transaction in its one canonical form."""
+
+    code = "transaction"
+
+
+class ScriptError(ProtocolError):
+    """This script cannot be built or understood."""
+
+    code = "script"
+
+
+class KeyFormatError(ProtocolError):
+    """This is not a valid public or extended public key."""
+
+    code = "key-format"
+
+
+class DescriptorError(ProtocolError):
+    """This is not a descriptor that a quorum can use."""
+
+    code = "descriptor"
+
+
+class AddressError(ProtocolError):
+    """This is not an address of the expected network."""
+
+    code = "address"
+
+
+class PsbtError(ProtocolError):
+    """This PSBT cannot be written or read."""
+
+    code = "psbt"
+
+
+class LinkError(ProtocolError):
+    """The link to the other side failed."""
+
+    code = "link"
+
+
+class LinkDeadError(LinkError):
+    """The line is dead: nothing answers on it; check the cable and whether the other side is running."""
+
+    code = "link-dead"
+
+
+class DevicePathError(LinkError):
+    """Only the path of a serial device can be opened; URLs and network links are refused."""
+
+    code = "device-path"
