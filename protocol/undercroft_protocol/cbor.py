@@ -15,7 +15,7 @@ import cbor2
 
 from .errors import CborError
 
-Plain: TypeAlias = "int | bytes | str | bool | None | Sequence[Plain] | Mapping[int, Plain]"
+Plain: TypeAlias = "int | bytes | str | bool | Sequence[Plain] | Mapping[int, Plain] | None"
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 12
@@ -108,7 +108,8 @@ class _Scanner:
         seen = 0
         while open_items:
             if open_items[-1] == 0:
-                open_items.pop(), last_keys.pop(), is_map.pop()
+                for stack in (open_items, last_keys, is_map):
+                    stack.pop()
                 continue
             # Nested or announced masses of items exhaust memory: count what is read, not what is promised.
             seen += 1
@@ -119,15 +120,7 @@ class _Scanner:
             start = self._at
             major, argument = self._head()
             if expects_key:
-                if major not in (0, 1):
-                    raise CborError(f"map key at byte {start} is not an integer")
-                key = self._data[start : self._at]
-                previous = last_keys[-1]
-                # Two maps with the same entries in another order, or with one key twice, are read differently by
-                # different parsers; one order and no duplicate leaves one reading.
-                if previous is not None and key <= previous:
-                    raise CborError(f"map key at byte {start} is a duplicate or out of order")
-                last_keys[-1] = key
+                last_keys[-1] = self._key(major, start, last_keys[-1])
             elif major in (2, 3):
                 chunk = self._take(argument)
                 if major == 3:
@@ -139,9 +132,21 @@ class _Scanner:
                     raise CborError(f"{argument} items announced at byte {start}, too few bytes follow")
                 if len(open_items) > MAX_DEPTH:
                     raise CborError(f"nested deeper than {MAX_DEPTH}")
-                open_items.append(count), last_keys.append(None), is_map.append(major == 5)
+                open_items.append(count)
+                last_keys.append(None)
+                is_map.append(major == 5)
         if self._at != len(self._data):
             raise CborError(f"{len(self._data) - self._at} bytes after the end")
+
+    def _key(self, major: int, start: int, previous: bytes | None) -> bytes:
+        if major not in (0, 1):
+            raise CborError(f"map key at byte {start} is not an integer")
+        key = self._data[start : self._at]
+        # Two maps with the same entries in another order, or with one key twice, are read differently by different
+        # parsers; one order and no duplicate leaves one reading.
+        if previous is not None and key <= previous:
+            raise CborError(f"map key at byte {start} is a duplicate or out of order")
+        return key
 
     def _head(self) -> tuple[int, int]:
         start = self._at

@@ -49,7 +49,7 @@ class AuditRecord(Base):
 
 
 class Intent(Base):
-    """Written before an effect on the world, finished after it; an unfinished one is resolved by looking at the world."""
+    """Written before an effect on the world and finished after it; what is unfinished is resolved by looking there."""
 
     __tablename__ = "intent"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -259,7 +259,10 @@ class Withdrawal(Base):
 
 
 class RiskVerdict(Base):
-    """Why risk decided as it did: every rule that spoke, with the numbers it compared. ``outcome``: allow, flag, delay, deny."""
+    """Why risk decided as it did: every rule that spoke, with the numbers it compared.
+
+    ``outcome``: allow, flag, delay, deny.
+    """
 
     __tablename__ = "risk_verdict"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -355,7 +358,7 @@ class BatchPayment(Base):
 
 
 class BatchSend(Base):
-    """One batch to one activation of an appliance: the very bytes sent (stored before sending) and the newest answer."""
+    """One batch to one activation of an appliance: the very bytes (stored before they are sent), the newest answer."""
 
     __tablename__ = "batch_send"
     batch: Mapped[bytes] = mapped_column(ForeignKey("batch.id"), primary_key=True)

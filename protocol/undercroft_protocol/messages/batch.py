@@ -85,7 +85,8 @@ class BatchRequest(Value):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Value):
-    """The answer for one transaction: ``signed`` with a signature for each input, ``held`` or ``refused`` with a code."""
+    """The answer for one transaction: ``signed`` with a signature for each input; ``held`` or ``refused`` with a
+    code."""
 
     txid: Bytes32
     verdict: Name

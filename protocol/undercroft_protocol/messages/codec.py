@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 from .. import cbor
@@ -54,13 +54,16 @@ class Value:
         return from_plain(cls, cbor.decode(data))
 
 
-@functools.cache
-def fields_of(kind: type) -> tuple[_Field, ...]:
+def fields_of(kind: type[Any]) -> tuple[_Field, ...]:
     """The fields of a message class in the order of their numbers."""
+    return _fields_of(cast(Hashable, kind))
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(kind, include_extras=True)
     return tuple(
-        _field(field.name, number, hints[field.name])
-        for number, field in enumerate(dataclasses.fields(kind), start=1)
+        _field(field.name, number, hints[field.name]) for number, field in enumerate(dataclasses.fields(kind), start=1)
     )
 
 
@@ -94,9 +97,7 @@ def _check(field: _Field, value: object, where: str) -> None:
     if isinstance(field.bounds, Size):
         length = len(cast("bytes | str | tuple[object, ...]", value))
         if not field.bounds.least <= length <= field.bounds.most:
-            raise MessageError(
-                f"{where}: length {length} is not within {field.bounds.least}..{field.bounds.most}"
-            )
+            raise MessageError(f"{where}: length {length} is not within {field.bounds.least}..{field.bounds.most}")
     # Names and texts reach an owner's screen: characters that move, hide or turn text could make it lie.
     if isinstance(value, str) and not (value.isascii() and value.isprintable()):
         raise MessageError(f"{where}: text must be printable ASCII")

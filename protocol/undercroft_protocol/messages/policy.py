@@ -34,8 +34,11 @@ class Window(Value):
 
 @dataclass(frozen=True, slots=True)
 class Policy(Value):
-    """One version of the rules of one quorum. What leaves is payees plus fee; beyond ``hold`` the owner decides,
-    beyond ``refuse`` nobody does. Feerate in sats per 1000 virtual bytes, relative fee in millionths of the paid sum."""
+    """One version of the rules of one quorum.
+
+    What leaves is payees plus fee; beyond ``hold`` the owner decides, beyond ``refuse`` nobody does. Feerate in sats
+    per 1000 virtual bytes, relative fee in millionths of the paid sum.
+    """
 
     quorum_id: Bytes32
     version: Annotated[int, Range(1, 0xFFFFFFFF)]

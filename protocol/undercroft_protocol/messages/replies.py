@@ -85,7 +85,10 @@ class LogReply(Value):
 
 @dataclass(frozen=True, slots=True)
 class RefusalReply(Value):
-    """The request was not done. ``code`` is coarse on purpose: the exact reason is on the owner's screen and in the log."""
+    """The request was not done.
+
+    ``code`` is coarse on purpose: the exact reason stands on the owner's screen and in the log.
+    """
 
     code: Name
     message: Line

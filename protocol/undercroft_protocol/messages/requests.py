@@ -17,7 +17,8 @@ from .quorum import Quorum
 class RequestHeader(Value):
     """Binds a request to one quorum and one activation of one appliance, in order, for a time.
 
-    ``activation_id`` is the random id that the appliance drew when it last locked or started; ``sequence`` rises strictly.
+    ``activation_id`` is the random id that the appliance drew when it last started or locked; ``sequence`` rises
+    strictly.
     """
 
     quorum_id: Bytes32 | None
@@ -55,7 +56,7 @@ class PolicyOffer(Value):
 
 @dataclass(frozen=True, slots=True)
 class ActivateRequest(Value):
-    """All that an empty appliance needs: its envelope, the quorum, the approved policy, the time, where its log ended."""
+    """All that an empty appliance needs: envelope, quorum, approved policy, the time, where its log ended."""
 
     quorum: Quorum
     envelope: Envelope

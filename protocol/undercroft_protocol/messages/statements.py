@@ -132,6 +132,18 @@ class LogSeal(Value):
     head: Bytes32
 
 
+STATEMENTS: tuple[type[Value], ...] = (
+    Declaration,
+    Acceptance,
+    PolicyApproval,
+    Clearance,
+    ActivationRequest,
+    ActivationGrant,
+    FreezeOrder,
+    LogSeal,
+)
+
+
 def content_type(kind: type[Value]) -> str:
     """The COSE content type that separates this kind of statement from all others."""
     return _PREFIX + kind.__name__
