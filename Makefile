@@ -1,0 +1,44 @@
+# Every path here is relative, so that the repository may lie anywhere, also under a name with spaces.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench image lock clean
+
+python := .venv/bin/python
+checked := protocol appliance host demo tools tests
+compile := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+setup: ## make .venv and .tools complete (all others call it themselves)
+	@found=$$(sh tools/find_python.sh) && exec "$$found" tools/setup.py
+
+demo: setup ## the whole job on a real node, told step by step (KEEP=1 leaves it running)
+	@PYTHONPATH=demo $(python) -m undercroft_demo $(if $(KEEP),--keep) $(ARGS)
+
+test: setup ## the tests (SLOW=1 for all of them, ARGS='-k name' for some)
+	@$(python) -m pytest -n 2 --dist loadgroup $(if $(SLOW),,-m "not slow") $(ARGS)
+
+lint: setup ## ruff, mypy --strict, the import contracts, the schema, the rules of the tree
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy --strict $(checked)
+	@.venv/bin/lint-imports
+	@$(python) tools/make_schema.py --check
+	@$(python) tools/check_tree.py
+
+bench: setup ## measure signing and the links
+	@PYTHONPATH=demo $(python) -m undercroft_demo.bench $(ARGS)
+
+image: ## the appliance's operating system (not in this version)
+	@echo "The appliance's operating-system image is not built in this version." >&2; exit 2
+
+lock: ## write requirements/*.txt anew from the *.in files (UPGRADE=1 for newer versions; needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: pip install uv" >&2; exit 1; }
+	cd requirements && $(compile) dev.in -o dev.txt
+	@cd requirements && for name in build protocol appliance host; do \
+		echo "$$name.txt" && $(compile) -c dev.txt $$name.in -o $$name.txt || exit 1; done
+
+clean: ## remove .venv, .tools, the demo's folder and all caches
+	rm -rf .venv .tools demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
