@@ -1,0 +1,97 @@
+"""Everything that can go wrong on an appliance, each with a stable code.
+
+A class per kind; its docstring is the message, the argument says which part. No message carries a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ApplianceError(Exception):
+    """The appliance cannot do this."""
+
+    code: ClassVar[str] = "appliance"
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail
+        message = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{message.rstrip('.')}: {detail}" if detail else message)
+
+
+class MemoryUnavailableError(ApplianceError):
+    """The memory that secrets need cannot be had."""
+
+    code = "memory"
+
+
+class PassphraseError(ApplianceError):
+    """No passphrase could be read."""
+
+    code = "passphrase"
+
+
+class PassphraseLengthError(PassphraseError):
+    """This passphrase is too short or too long."""
+
+    code = "passphrase-length"
+
+
+class PassphraseCharacterError(PassphraseError):
+    """A passphrase holds no control characters."""
+
+    code = "passphrase-character"
+
+
+class PassphraseMismatchError(PassphraseError):
+    """The two passphrases differ."""
+
+    code = "passphrase-mismatch"
+
+
+class WrongPassphraseError(ApplianceError):
+    """Wrong passphrase or damaged envelope."""
+
+    code = "wrong-passphrase"
+
+
+class EnvelopeError(ApplianceError):
+    """This envelope is not one that this appliance opens."""
+
+    code = "envelope"
+
+
+class KeyringLockedError(ApplianceError):
+    """The key that this needs is not unlocked."""
+
+    code = "keyring-locked"
+
+
+class KeyDerivationError(ApplianceError):
+    """This seed leads to a number that is no key (BIP 32); make another."""
+
+    code = "key-derivation"
+
+
+class SigningError(ApplianceError):
+    """A signature was not made, or does not verify with its own public key."""
+
+    code = "signing"
+
+
+class SelfTestError(ApplianceError):
+    """This machine computes something wrongly, or lacks a part that it must have."""
+
+    code = "self-test"
+
+
+class ChannelError(ApplianceError):
+    """The channel between two processes of the appliance failed."""
+
+    code = "channel"
+
+
+class ConfigurationError(ApplianceError):
+    """The appliance is set up wrongly."""
+
+    code = "configuration"

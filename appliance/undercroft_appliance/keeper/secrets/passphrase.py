@@ -1,0 +1,118 @@
+"""The passphrase's way from the terminal into guarded memory, with no stop in between.
+
+Line mode without echo: exactly then the kernel zeroes its own buffer of what it hands over. Never raw mode,
+never a terminal library, never a `str`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from undercroft_appliance.errors import (
+    PassphraseCharacterError,
+    PassphraseError,
+    PassphraseLengthError,
+    PassphraseMismatchError,
+)
+
+from .memory import Slot
+from .native import libc, sodium
+
+MIN_PASSPHRASE_BYTES = 12
+_NEWLINE = 0x0A
+_SPACE = 0x20
+_DELETE = 0x7F
+_INPUT_FLAGS = 0
+_LOCAL_FLAGS = 3
+
+
+def read_passphrase(tty_fd: int, slot: Slot, ready: Callable[[], None] | None = None) -> int:
+    """Reads one line from the terminal into the slot and returns its length in bytes, without the newline.
+
+    `ready` is called when the terminal no longer echoes and what was typed ahead is thrown away: the time to
+    prompt. The terminal is restored in all cases; after an error the slot is wiped.
+
+    Raises PassphraseLengthError (shorter than 12 bytes, or longer than the slot less one for the newline),
+    PassphraseCharacterError, PassphraseError (the terminal was closed, or is none).
+    """
+    try:
+        with _no_echo(tty_fd):
+            if ready is not None:
+                ready()
+            length = _read_line(tty_fd, slot)
+        _check(slot, length)
+    except termios.error as error:
+        slot.wipe()
+        raise PassphraseError(str(error.args[-1])) from error
+    except BaseException:
+        slot.wipe()
+        raise
+    return length
+
+
+def compare(first: Slot, first_length: int, second: Slot, second_length: int) -> None:
+    """Raises PassphraseMismatchError unless both are the same; its time does not tell where they differ."""
+    if first_length != second_length or sodium.sodium_memcmp(first.sodium, second.sodium, first_length) != 0:
+        raise PassphraseMismatchError
+
+
+@contextmanager
+def _no_echo(tty_fd: int) -> Iterator[None]:
+    try:
+        before = termios.tcgetattr(tty_fd)
+        silent = termios.tcgetattr(tty_fd)
+    except termios.error:
+        raise PassphraseError("this is no terminal") from None
+    silent[_INPUT_FLAGS] |= termios.ICRNL
+    silent[_INPUT_FLAGS] &= ~(termios.ISTRIP | termios.IGNCR | termios.INLCR)
+    silent[_LOCAL_FLAGS] |= termios.ICANON | termios.ECHONL
+    silent[_LOCAL_FLAGS] &= ~termios.ECHO
+    # Attack: keys typed (or injected) before the owner was asked.
+    termios.tcsetattr(tty_fd, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(tty_fd, termios.TCSAFLUSH, before)
+
+
+def _read_line(tty_fd: int, slot: Slot) -> int:
+    """One line; of a longer one the rest is read too, since the kernel zeroes only what it hands over."""
+    too_long = False
+    while True:
+        count = _read(tty_fd, slot)
+        if count == 0:
+            raise PassphraseError("the terminal was closed")
+        if slot.sodium[count - 1] == _NEWLINE:
+            break
+        too_long = True
+    if too_long:
+        raise PassphraseLengthError(f"more than {slot.size - 1} bytes")
+    slot.part(count - 1, 1).wipe()
+    return count - 1
+
+
+def _read(tty_fd: int, slot: Slot) -> int:
+    while True:
+        count: int = libc.read(tty_fd, slot.address, slot.size)
+        if count >= 0:
+            return count
+        number = ctypes.get_errno()
+        if number == errno.EIO:  # the other end of the line hung up
+            return 0
+        if number != errno.EINTR:
+            raise PassphraseError(os.strerror(number))
+
+
+def _check(slot: Slot, length: int) -> None:
+    if length < MIN_PASSPHRASE_BYTES:
+        raise PassphraseLengthError(f"fewer than {MIN_PASSPHRASE_BYTES} bytes")
+    line = slot.sodium
+    for position in range(length):
+        # A stray key (an arrow, a tab) that the owner does not see and will not type again.
+        if line[position] < _SPACE or line[position] == _DELETE:
+            raise PassphraseCharacterError(f"at byte {position + 1}")

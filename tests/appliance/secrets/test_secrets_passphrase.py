@@ -1,0 +1,171 @@
+"""The passphrase comes from a real (pseudo-)terminal, unseen, and the terminal is as it was afterwards."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import termios
+from collections.abc import Callable
+
+import pytest
+
+from appliance.secrets.secrets_support import OTHER_PASSPHRASE, PASSPHRASE, PassphraseOwner, stored
+from undercroft_appliance.errors import (
+    PassphraseCharacterError,
+    PassphraseError,
+    PassphraseLengthError,
+    PassphraseMismatchError,
+)
+from undercroft_appliance.keeper.secrets.memory import GuardedMemory
+from undercroft_appliance.keeper.secrets.passphrase import compare, read_passphrase
+
+
+def test_a_line_is_read_into_the_slot_without_its_newline(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    owner.will_type(PASSPHRASE)
+    assert read_passphrase(owner.tty, slot, owner.ready) == len(PASSPHRASE)
+    assert slot.read_public() == PASSPHRASE.ljust(64, b"\0")
+
+
+def test_attack_the_passphrase_is_never_echoed(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    before = termios.tcgetattr(owner.tty)
+    assert owner.flags() & termios.ECHO
+    owner.will_type(PASSPHRASE)
+    read_passphrase(owner.tty, memory.take(64), owner.ready)
+    assert owner.echoing == [False]
+    assert owner.screen() == b"\r\n"
+    assert termios.tcgetattr(owner.tty) == before
+
+
+def test_attack_what_was_typed_before_the_prompt_is_thrown_away(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    owner.type_now(OTHER_PASSPHRASE + b"\n")
+    assert select.select([owner.tty], [], [], 10)[0]
+    owner.will_type(PASSPHRASE)
+    assert read_passphrase(owner.tty, slot, owner.ready) == len(PASSPHRASE)
+    assert slot.read_public().startswith(PASSPHRASE)
+
+
+def test_a_terminal_in_raw_mode_still_gives_one_whole_line(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    raw = termios.tcgetattr(owner.tty)
+    raw[0] &= ~termios.ICRNL
+    raw[3] &= ~termios.ICANON
+    termios.tcsetattr(owner.tty, termios.TCSANOW, raw)
+    slot = memory.take(64)
+    owner.will_type(b"mistake\x15" + PASSPHRASE[:-1] + b"x\x7f" + PASSPHRASE[-1:] + b"\r")
+    assert read_passphrase(owner.tty, slot, owner.ready) == len(PASSPHRASE)
+    assert slot.read_public().startswith(PASSPHRASE)
+    assert not owner.flags() & termios.ICANON
+
+
+def test_the_longest_passphrase_fits(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    owner.will_type(b"p" * 63)
+    assert read_passphrase(owner.tty, memory.take(64), owner.ready) == 63
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"", PassphraseLengthError),
+        (b"eleven byte", PassphraseLengthError),
+        (b"p" * 64, PassphraseLengthError),
+        (b"p" * 127, PassphraseLengthError),
+        (b"p" * 128, PassphraseLengthError),
+        (b"p" * 1000, PassphraseLengthError),
+        (b"a tab\tin a passphrase", PassphraseCharacterError),
+        (b"an arrow key \x1b[A and more", PassphraseCharacterError),
+        (b"a\x01 control character", PassphraseCharacterError),
+    ],
+)
+def test_a_bad_passphrase_is_refused_and_leaves_nothing(
+    memory: GuardedMemory, owner: PassphraseOwner, line: bytes, error: type[PassphraseError]
+) -> None:
+    before = termios.tcgetattr(owner.tty)
+    slot = memory.take(64)
+    owner.will_type(line)
+    with pytest.raises(error) as caught:
+        read_passphrase(owner.tty, slot, owner.ready)
+    assert slot.read_public() == bytes(64)
+    assert termios.tcgetattr(owner.tty) == before
+    assert line not in str(caught.value).encode() or not line
+
+
+def test_the_rest_of_a_line_that_is_too_long_does_not_become_the_next_answer(
+    memory: GuardedMemory, owner: PassphraseOwner
+) -> None:
+    slot = memory.take(64)
+    owner.will_type(b"p" * 64 + OTHER_PASSPHRASE, PASSPHRASE)
+    with pytest.raises(PassphraseLengthError):
+        read_passphrase(owner.tty, slot, owner.ready)
+    assert read_passphrase(owner.tty, slot, owner.ready) == len(PASSPHRASE)
+    assert slot.read_public().startswith(PASSPHRASE)
+
+
+def test_a_line_ended_by_end_of_file_is_refused(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    with pytest.raises(PassphraseError, match="closed"):
+        read_passphrase(owner.tty, slot, lambda: owner.type_now(PASSPHRASE + b"\x04\x04"))
+    assert slot.read_public() == bytes(64)
+
+
+def test_a_terminal_that_hangs_up_is_refused(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    with pytest.raises(PassphraseError):
+        read_passphrase(owner.tty, slot, owner.hang_up)
+    assert slot.read_public() == bytes(64)
+
+
+def test_what_is_no_terminal_is_refused(memory: GuardedMemory) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, PASSPHRASE + b"\n")
+    with pytest.raises(PassphraseError, match="no terminal"):
+        read_passphrase(read_end, memory.take(64))
+    os.close(read_end)
+    os.close(write_end)
+
+
+def interrupted(owner: PassphraseOwner) -> Callable[[], None]:
+    def ready() -> None:
+        owner.type_now(PASSPHRASE)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    return ready
+
+
+def test_an_interrupted_owner_gets_the_terminal_back(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    class InterruptedByTestError(Exception):
+        pass
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise InterruptedByTestError
+
+    before = termios.tcgetattr(owner.tty)
+    slot = memory.take(64)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(InterruptedByTestError):
+            read_passphrase(owner.tty, slot, interrupted(owner))
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert slot.read_public() == bytes(64)
+    assert termios.tcgetattr(owner.tty) == before
+
+
+def test_a_signal_that_is_handled_does_not_end_the_reading(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    previous = signal.signal(signal.SIGALRM, lambda _number, _frame: owner.type_now(b"\n"))
+    try:
+        assert read_passphrase(owner.tty, slot, interrupted(owner)) == len(PASSPHRASE)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_two_equal_passphrases_compare_and_others_do_not(memory: GuardedMemory) -> None:
+    first, same = stored(memory, PASSPHRASE), stored(memory, PASSPHRASE)
+    other = stored(memory, PASSPHRASE[:-1] + b"!")
+    compare(first, first.size, same, same.size)
+    with pytest.raises(PassphraseMismatchError):
+        compare(first, first.size, other, other.size)
+    with pytest.raises(PassphraseMismatchError):
+        compare(first, first.size, same, same.size - 1)
