@@ -95,3 +95,15 @@ class DevicePathError(LinkError):
     """Only the path of a serial device can be opened; URLs and network links are refused."""
 
     code = "device-path"
+
+
+class LinkTimeoutError(LinkError):
+    """The other side did not finish in the time allowed; it may still be working."""
+
+    code = "link-timeout"
+
+
+class FrameError(LinkError):
+    """These bytes are not a frame of the serial link."""
+
+    code = "frame"

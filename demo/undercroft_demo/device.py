@@ -1,0 +1,147 @@
+"""One appliance on the stage: its processes, its terminal, and the switch to turn it off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .cable import Cable
+
+_PATIENCE_SECONDS: Final = 15.0
+_GROUP_FIELD: Final = 2
+"""Of what follows the name in /proc/PID/stat: state, parent, group."""
+
+
+class Device:
+    """A real appliance on the end of a cable, in a process group of its own.
+
+    `master_fd` is its owner's side of the terminal, which outlives the processes: the same owner can switch it on again.
+    """
+
+    def __init__(self, name: str, *, log: Path, arguments: Iterable[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        self.master_fd, self._slave = pty.openpty()
+        self._environment = dict(environment)
+        self._command = [
+            sys.executable, "-m", "undercroft_appliance.main", "run", "--terminal", os.ttyname(self._slave), *arguments
+        ]  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def started(
+        cls,
+        directory: Path,
+        name: str,
+        *,
+        cable: Cable,
+        network: str = "regtest",
+        kdf: str = "demo",
+        extra_env: Mapping[str, str] | None = None,
+    ) -> Self:
+        """An appliance that is switched on; what it says to its maker goes to `directory/name.log`."""
+        arguments = ("--line", cable.appliance_path, "--network", network, "--kdf", kdf)
+        environment = {"TERM": "dumb", **(extra_env or {})}
+        device = cls(name, log=directory / f"{name}.log", arguments=arguments, environment=environment)
+        device.power_on()
+        return device
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def power_on(self) -> None:
+        """Start the appliance; it wakes empty. Raises RuntimeError if it is on."""
+        if self.alive:
+            raise RuntimeError(f"{self.name} is on")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+            )
+
+    def power_off(self) -> None:
+        """Switch it off in an orderly way: it wipes its keys and ends. Raises RuntimeError if it does not end."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.pull_plug()
+            raise RuntimeError(f"{self.name} did not end by itself") from None
+
+    def pull_plug(self) -> None:
+        """End all its processes at once, as a power cut does."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Switch it off and take its terminal away."""
+        self.power_off()
+        os.close(self.master_fd)
+        os.close(self._slave)
+
+    @property
+    def alive(self) -> bool:
+        """The supervisor runs, and with it the appliance."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The supervisor's exit code, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process whose group the others are in. Raises RuntimeError before it was ever on."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never on")
+        return self._process.pid
+
+    def pids(self) -> list[int]:
+        """The processes of its group that live."""
+        return [] if self._process is None else _group(self._process.pid)
+
+    def pid_of(self, part: str) -> int:
+        """The process of `keeper`, `panel` or `port`. Raises LookupError if it does not run."""
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                if f"undercroft_appliance.{part}" in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+                    return pid
+        raise LookupError(f"{self.name} has no {part}")
+
+
+def _group(leader: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            state, *fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[_GROUP_FIELD - 1]) == leader and state not in "ZX":
+                found.append(int(entry.name))
+    return sorted(found)
