@@ -148,7 +148,7 @@ def messages() -> Mapping[str, Value]:
         b"\x06" * 32,
         "Singapore vault",
         28_800,
-        (Spent(60, 5_000_000),),
+        (Spent(60, 5_000_000, b"\x0c" * 32),),
     )
     clearance = Clearance(agreed.id, "w-0001", b"\x00\x14" + b"\x07" * 20, 150_000, NOW + 3600, b"\x08" * 32)
     declaration = Declaration(

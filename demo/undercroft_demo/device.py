@@ -24,7 +24,7 @@ _GROUP_FIELD: Final = 2
 class Device:
     """A real appliance on the end of a cable, in a process group of its own.
 
-    `master_fd` is its owner's side of the terminal, which outlives the processes: the same owner can switch it on again.
+    `master_fd` is its owner's side of the terminal, which outlives the processes until `close`.
     """
 
     def __init__(self, name: str, *, log: Path, arguments: Iterable[str], environment: Mapping[str, str]) -> None:

@@ -50,6 +50,11 @@ refuse_above_sats = 5_000_000_000
 """
 
 
+READY: Final = r"--- Ready -"
+"""What an appliance's screen shows first."""
+START_SECONDS: Final = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where one owner works."""
@@ -82,6 +87,8 @@ class Stage:
             stage = cls(directory, node)
             for name, site, region in PEOPLE:
                 stage.sites[name] = stack.enter_context(_site(directory, name, site, region))
+            for one in stage.sites.values():
+                one.owner.wait_for(READY, START_SECONDS)
             yield stage
 
     # --- the steps that every story shares ---------------------------------------------------------------------
@@ -170,5 +177,5 @@ def _site(directory: Path, name: str, site: str, region: str) -> Iterator[Site]:
         owner = ScriptedOwner(
             device.master_fd, name=name, site=site, region=region, passphrase=f"test passphrase of {name}, never real"
         )
-        stack.callback(owner.close)
+        stack.callback(owner.leave)
         yield Site(device, cable, owner)

@@ -41,7 +41,7 @@ DerSignature: TypeAlias = Annotated[bytes, Size(8, 72)]
 Script: TypeAlias = Annotated[bytes, Size(1, MAX_SCRIPT_BYTES)]
 RawTransaction: TypeAlias = Annotated[bytes, Size(60, MAX_TRANSACTION_BYTES)]
 """A whole transaction without witness (the form its txid is the hash of)."""
-SignedObject: TypeAlias = Annotated[bytes, Size(80, 64 * 1024)]
+SignedObject: TypeAlias = Annotated[bytes, Size(80, 512 * 1024)]
 """A COSE_Sign1 object carried inside another message, as received, so that its signature still verifies."""
 
 Name: TypeAlias = Annotated[str, Size(1, 40)]

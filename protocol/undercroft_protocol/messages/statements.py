@@ -91,10 +91,12 @@ class ActivationRequest(Value):
 
 @dataclass(frozen=True, slots=True)
 class Spent(Value):
-    """What left the quorum in one signed transaction, fee included, and how long ago on the granter's clock."""
+    """What left the quorum in one signed transaction, fee included, how long ago on the granter's clock, and in which
+    transaction: what two appliances both know is counted once."""
 
     age_seconds: Seconds
     amount_sats: PositiveSats
+    txid: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

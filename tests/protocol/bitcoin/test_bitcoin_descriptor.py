@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import bdkpython
 import pytest
 from embit.descriptor import Descriptor as EmbitDescriptor
 from hypothesis import given
@@ -74,6 +73,7 @@ def test_addresses_and_scripts_agree_with_embit(network: Network, seed: int, thr
 
 @pytest.mark.parametrize("seed", range(3))
 def test_addresses_agree_with_bdk(seed: int) -> None:
+    bdkpython = pytest.importorskip("bdkpython")
     descriptor = example_quorum(seed).descriptor
     for branch, index in PLACES:
         other = bdkpython.Descriptor(descriptor.text(branch), bdkpython.NetworkKind.TEST)

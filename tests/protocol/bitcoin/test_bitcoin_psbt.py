@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-import bdkpython
 import pytest
 from embit.psbt import PSBT as EmbitPsbt  # noqa: N811 - the class is named so
 from hypothesis import given
@@ -75,6 +74,7 @@ def test_signatures_by_embit_and_bdk_merge_into_a_final_transaction() -> None:
 
 
 def test_bdk_finalises_what_two_signers_signed_into_the_same_bytes() -> None:
+    bdkpython = pytest.importorskip("bdkpython")
     first = signed_by_embit(GOOD, QUORUM, 0)
     both = signed_by_embit(first, QUORUM, 2)
     scripts = [known.witness_script for known in both.inputs]

@@ -1,0 +1,130 @@
+"""A batch on its way through the stages, and what waits for the owner."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from undercroft_protocol.bitcoin.transaction import txid_to_hex
+from undercroft_protocol.messages import HELD, REFUSED, SIGNED, BatchReply, BatchRequest, Policy, Verdict
+
+from . import show
+from .judge import HOLD, REFUSE, SIGN, Finding, Judgement, Standing, judge, judge_transaction
+from .parts import Outcome, Parts
+from .prove import prove
+from .refusals import COARSE_OWNER, HELD_FULL, OWNER_DECLINED
+from .session import Armed, Unlocked
+from .sign import sign
+from .verify import verify
+
+MOST_HELD: Final = 100
+TITLE_HELD: Final = "Held"
+PROMPT_HELD: Final = "Sign this transaction?"
+APPROVE: Final = "approve"
+DECLINE: Final = "decline"
+LATER: Final = "later"
+CHOICES_HELD: Final = (APPROVE, DECLINE, LATER)
+
+
+def process(parts: Parts, request: BatchRequest) -> Outcome:
+    """armed: prove, judge, sign, verify, log. Raises Refusal for the whole batch; a verdict for each transaction."""
+    current, policy, armed = parts.session.need_armed()
+    proven = prove(
+        request,
+        current.quorum,
+        current.descriptor,
+        change_gap=policy.change_gap,
+        change_signed=armed.history.highest_change,
+    )
+    judged = judge(proven, policy, _standing(parts, armed))
+    armed.height = proven.height
+    # Debited before the first signature: whatever happens from here on, it counts as spent.
+    armed.ledger = judged.ledger
+    batch = f"batch {request.batch_id.hex()}"
+    results = [_settle(parts, current, armed, judgement, batch) for judgement in judged.judgements]
+    verdicts = tuple(verdict for verdict, _ in results)
+    counts = {word: sum(verdict.verdict == word for verdict in verdicts) for word in (SIGNED, HELD, REFUSED)}
+    return Outcome(
+        BatchReply(request.batch_id, verdicts),
+        "Batch: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count),
+        tuple(line for _, lines in results for line in lines),
+        refused=counts[REFUSED] > 0,
+        waits_for=frozenset(verdict.txid for verdict in verdicts if verdict.verdict == HELD),
+    )
+
+
+def review(parts: Parts, answer: Callable[[Verdict], None]) -> None:
+    """The owner goes through what is held, one by one; ``answer`` gets the verdict of each that is decided.
+
+    Raises Refusal when nothing is armed, when nobody answers, or when the appliance is locked meanwhile.
+    """
+    current, policy, armed = parts.session.need_armed()
+    if not armed.held:
+        parts.screen.notice(TITLE_HELD, ["Nothing is held."])
+    for txid, proven in list(armed.held.items()):
+        before = judge_transaction(proven, policy, _standing(parts, armed), approved=False).judgements[0]
+        lines = (*show.transaction(proven, parts.setup.network), *show.findings(before))
+        choice = parts.screen.ask(TITLE_HELD, lines, PROMPT_HELD, CHOICES_HELD)
+        if choice == LATER:
+            continue
+        del armed.held[txid]
+        verdict, outcome = (
+            _approved(parts, current, policy, armed, before) if choice == APPROVE else _declined(parts, before)
+        )
+        answer(verdict)
+        parts.screen.notice(TITLE_HELD, outcome)
+
+
+def _standing(parts: Parts, armed: Armed) -> Standing:
+    clock = parts.session.clock
+    return Standing(clock.now(), clock.confirmed_utc(), armed.ledger, armed.history, armed.height)
+
+
+def _approved(
+    parts: Parts, current: Unlocked, policy: Policy, armed: Armed, before: Judgement
+) -> tuple[Verdict, Sequence[str]]:
+    # What was true when it was held may not be true now: the limits are looked at again, and only "hold" is overruled.
+    judged = judge_transaction(before.proven, policy, _standing(parts, armed), approved=True)
+    armed.ledger = judged.ledger
+    return _settle(parts, current, armed, judged.judgements[0], "approved by the owner")
+
+
+def _declined(parts: Parts, before: Judgement) -> tuple[Verdict, Sequence[str]]:
+    lines = _facts(before, "declined by the owner", REFUSED)
+    parts.log.append(OWNER_DECLINED.name, lines)
+    return Verdict(before.proven.txid, REFUSED, COARSE_OWNER, ()), lines
+
+
+def _settle(
+    parts: Parts, current: Unlocked, armed: Armed, judgement: Judgement, origin: str
+) -> tuple[Verdict, Sequence[str]]:
+    """Carry out one judgement; its ledger is debited already. The verdict, and the lines for the owner."""
+    proven = judgement.proven
+    held_full = judgement.action == HOLD and proven.txid not in armed.held and len(armed.held) >= MOST_HELD
+    if held_full:
+        full = Finding(HELD_FULL, REFUSE, f"{MOST_HELD} wait already")
+        judgement = dataclasses.replace(judgement, action=REFUSE, findings=(full, *judgement.findings))
+    if judgement.action == SIGN:
+        armed.history.record(proven)
+        armed.held.pop(proven.txid, None)
+        signed = verify(sign(proven, parts.keys), current.xpub)
+        verdict = Verdict(proven.txid, SIGNED, None, signed.signatures)
+    elif judgement.action == HOLD:
+        armed.held[proven.txid] = proven
+        verdict = Verdict(proven.txid, HELD, judgement.code.coarse, ())
+    else:
+        verdict = Verdict(proven.txid, REFUSED, judgement.code.coarse, ())
+    lines = _facts(judgement, origin, verdict.verdict)
+    parts.log.append(verdict.verdict, lines)
+    return verdict, (*lines, *(f"  {finding.code.meaning}" for finding in judgement.findings))
+
+
+def _facts(judgement: Judgement, origin: str, word: str) -> tuple[str, ...]:
+    proven = judgement.proven
+    return (
+        f"{word} {txid_to_hex(proven.txid)}, {origin}",
+        f"{proven.leaves_sats} sats leave, {proven.fee_sats} of them fee, {len(proven.payees)} payees",
+        *(("signed before, counted once",) if judgement.again else ()),
+        *(finding.line for finding in judgement.findings),
+    )

@@ -1,0 +1,96 @@
+"""The ledger: what left the quorum and when, on the appliance's own clock, so that no host can move a window.
+
+An appliance that has just been armed knows what its granter knew. If nobody knew, every window counts as spent until it
+has passed once since arming: a restart must never be a way to begin a window anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from undercroft_protocol.messages import Spent
+
+from .refusals import LEDGER_FULL, WINDOW_UNKNOWN, Refusal
+
+MOST_ENTRIES: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One signed transaction: when (monotonic seconds), how much left (sats, fee included), and which."""
+
+    at: float
+    amount_sats: int
+    txid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that left since ``known_from`` (monotonic seconds) is in ``entries``; minus infinity: nothing is missing."""
+
+    known_from: float
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def armed(cls, now: float, own: Iterable[Entry], carried: Iterable[Spent] | None) -> Self:
+        """The ledger to start with: what this appliance remembers joined with what the grant carries (None: unknown).
+
+        A transaction that both know is counted once, at its later time.
+        """
+        # The granter's clock ran on while the grant was on its way: the ages are at least these, so nothing leaves a
+        # window early.
+        brought = [
+            Entry(now - item.age_seconds, item.amount_sats, item.txid) for item in (() if carried is None else carried)
+        ]
+        return cls(now if carried is None else -math.inf, joined(own, brought))
+
+    def opens_at(self, window_seconds: int) -> float:
+        """When (monotonic seconds) a window of this length is known from end to end."""
+        return self.known_from + window_seconds
+
+    def knows(self, window_seconds: int, now: float) -> bool:
+        """Whether all that left in the last ``window_seconds`` is known."""
+        return now >= self.opens_at(window_seconds)
+
+    def spent_sats(self, window_seconds: int, now: float) -> int:
+        """What left in the last ``window_seconds``, in sats; raises Refusal (window-unknown)."""
+        if not self.knows(window_seconds, now):
+            wait = math.ceil(self.opens_at(window_seconds) - now)
+            raise Refusal(WINDOW_UNKNOWN, f"window {window_seconds} s, known in {wait} s")
+        return sum(entry.amount_sats for entry in self._within(window_seconds, now))
+
+    def debited(self, now: float, amount_sats: int, txid: bytes) -> Self:
+        """The ledger with one more transaction; raises Refusal (ledger-full) when it has 5000 already."""
+        # Forgetting the oldest instead would let a flood of small payments hide a large one.
+        if len(self.entries) >= MOST_ENTRIES:
+            raise Refusal(LEDGER_FULL, f"{len(self.entries)} transactions")
+        return replace(self, entries=(*self.entries, Entry(now, amount_sats, txid)))
+
+    def pruned(self, longest_seconds: int, now: float) -> Self:
+        """The ledger without what no window can count any more."""
+        return replace(self, entries=self._within(longest_seconds, now))
+
+    def carried(self, longest_seconds: int, now: float) -> tuple[Spent, ...]:
+        """For a grant: what left in the longest window. Ages are rounded down: nothing looks older than it is."""
+        return tuple(
+            Spent(age_seconds=max(0, math.floor(now - entry.at)), amount_sats=entry.amount_sats, txid=entry.txid)
+            for entry in self._within(longest_seconds, now)
+            if entry.amount_sats
+        )
+
+    def _within(self, window_seconds: int, now: float) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if now - entry.at < window_seconds)
+
+
+def joined(*known: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The union by transaction; of two times for one transaction the later one holds."""
+    latest: dict[bytes, Entry] = {}
+    for entries in known:
+        for entry in entries:
+            seen = latest.get(entry.txid)
+            if seen is None or entry.at > seen.at:
+                latest[entry.txid] = entry
+    return tuple(sorted(latest.values(), key=lambda entry: (entry.at, entry.txid)))

@@ -1,0 +1,35 @@
+"""The panel's process; the supervisor starts it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+from ..channel import Channel
+from ..errors import ApplianceError, ChannelError
+from ..supervisor import KEEPER_GONE
+from .dialogue import Dialogue
+from .terminal import Terminal
+
+
+def main() -> int:
+    """Run the panel on the descriptors it was given; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="undercroft-appliance-panel")
+    parser.add_argument("--keeper-fd", type=int, required=True)
+    parser.add_argument("--tty-fd", type=int, required=True)
+    options = parser.parse_args()
+    keeper = Channel(socket.socket(fileno=options.keeper_fd))
+    try:
+        terminal = Terminal(options.tty_fd, bold=os.environ.get("TERM", "dumb") != "dumb")
+        Dialogue(keeper, terminal).run()
+    except (ChannelError, ConnectionError):
+        return KEEPER_GONE
+    except ApplianceError as error:
+        print(f"undercroft-appliance panel: error [{error.code}]: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""`make demo`: the main job on real parts, told step by step; the last line is JSON read back from chain and database."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from .node import NodeMissingError
+from .stage import Stage
+from .story import Story, last_line
+from .telling import Telling
+
+DIRECTORY = Path(__file__).resolve().parents[2] / "demo-run"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="undercroft_demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="the working folder (default: demo-run)")
+    options = parser.parse_args()
+    # A terminated demo must end what it started, as an interrupted one does.
+    signal.signal(signal.SIGTERM, _interrupted)
+    directory = _emptied(options.directory.absolute())
+    telling = Telling()
+    telling.say(f"Undercroft, the main job on real parts, in {directory}")
+    try:
+        with Stage.built(directory) as stage:
+            summary = Story(stage, telling).run()
+            if options.keep:
+                _keep(stage, telling)
+            telling.chapter("Everything is stopped; the working folder stays")
+    except NodeMissingError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    print(last_line(summary))
+
+
+def _interrupted(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _emptied(directory: Path) -> Path:
+    """The folder, without what an earlier demo left in it; a folder that is not a demo's is never emptied."""
+    mark = directory / "made-by-make-demo"
+    if directory.exists() and any(directory.iterdir()) and not mark.exists():
+        sys.exit(f"{directory} holds something else; choose another with --directory")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    mark.write_text("The working folder of make demo; the next one empties it.\n", encoding="utf-8")
+    return directory
+
+
+def _keep(stage: Stage, telling: Telling) -> None:
+    telling.chapter("Everything is left running (KEEP=1)")
+    program = shlex.quote(str(Path(sys.executable).with_name("undercroft")))
+    telling.say("Look around in another terminal:")
+    telling.say(f"   export UNDERCROFT_HOME={shlex.quote(str(stage.operator.home))}")
+    for command in (
+        "status --ask",
+        "withdrawal show w-001",
+        "payment list",
+        "treasury balance",
+        "appliance show alice",
+        "audit list",
+        "--help",
+    ):
+        telling.say(f"   {program} {command}")
+    telling.say("Ctrl-C here stops everything.")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        telling.say("")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Whoever took over the host: holds its home folder with the vault's key in it, and tries to make an appliance sign."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from undercroft_host.clock import system_clock
+from undercroft_host.config import load_config
+from undercroft_host.custody.quorum import active_quorum
+from undercroft_host.desk.links import open_link
+from undercroft_host.desk.talk import ApplianceSession
+from undercroft_host.errors import ApplianceRefused
+from undercroft_host.keys import load_key
+from undercroft_host.store.engine import Store
+from undercroft_host.store.tables import Appliance, Batch, BatchPayment, BatchSend
+from undercroft_protocol.messages import BatchReply, BatchRequest, Change, Output, Quorum, open_reply
+
+ACTOR: Final = "intruder"
+_ANSWER_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intruder:
+    """Works on the home folder of a host that is theirs now."""
+
+    home: Path
+
+    def replay(self, payment: int, appliance: str) -> str:
+        """Send the newest recorded batch bytes with this payment to an appliance again; what it answers."""
+        store, _ = self._opened()
+        with store.read() as session:
+            query = (
+                select(BatchSend.request)
+                .join(BatchPayment, BatchPayment.batch == BatchSend.batch)
+                .where(BatchPayment.payment == payment, BatchSend.appliance == appliance)
+                .order_by(BatchSend.sent.desc())
+            )
+            recorded = session.scalars(query).first()
+            link = session.get_one(Appliance, appliance).link
+        if recorded is None:
+            raise LookupError(f"nothing was sent to {appliance} for payment {payment}")
+        line = open_link(link)
+        try:
+            line.send(recorded, timeout=_ANSWER_SECONDS)
+            return _said(open_reply(line.receive(timeout=_ANSWER_SECONDS), None).body)
+        finally:
+            line.close()
+
+    def send_changed(self, payment: int, appliance: str, change: Callable[[BatchRequest], BatchRequest]) -> str:
+        """Change the newest batch with this payment, sign it with the vault's own key, and send it; the answer."""
+        store, quorum = self._opened()
+        config = load_config(self.home)
+        with store.read() as session:
+            query = (
+                select(Batch.body)
+                .join(BatchPayment, BatchPayment.batch == Batch.id)
+                .where(BatchPayment.payment == payment)
+                .order_by(Batch.created.desc())
+            )
+            body = session.scalars(query).first()
+        if body is None:
+            raise LookupError(f"payment {payment} was never in a batch")
+        changed = dataclasses.replace(change(BatchRequest.from_bytes(body)), batch_id=os.urandom(16))
+        signer = load_key(config.vault_key)
+        with ApplianceSession(store, ACTOR, appliance, signer, system_clock, quorum_id=quorum.id) as talk:
+            try:
+                return _said(talk.exchange(changed, timeout=_ANSWER_SECONDS).body)
+            except ApplianceRefused as refusal:
+                return f"refused: {refusal.detail}"
+
+    def _opened(self) -> tuple[Store, Quorum]:
+        store = Store.open(load_config(self.home).database_url)
+        with store.read() as session:
+            return store, active_quorum(session)
+
+
+def with_change_at(index: int) -> Callable[[BatchRequest], BatchRequest]:
+    """Send the change to our own key, but so far out that its owners do not find it (the ransom attack)."""
+
+    def move(output: Output) -> Output:
+        return output if output.change is None else Output(None, Change(index, output.change.amount_sats))
+
+    def changed(batch: BatchRequest) -> BatchRequest:
+        return dataclasses.replace(
+            batch,
+            transactions=tuple(
+                dataclasses.replace(each, outputs=tuple(move(output) for output in each.outputs))
+                for each in batch.transactions
+            ),
+        )
+
+    return changed
+
+
+def with_less_change(amount_sats: int) -> Callable[[BatchRequest], BatchRequest]:
+    """Take so many sats from the change and leave them to the miner as fee."""
+
+    def shrink(output: Output) -> Output:
+        if output.change is None:
+            return output
+        return Output(None, Change(output.change.index, output.change.amount_sats - amount_sats))
+
+    def changed(batch: BatchRequest) -> BatchRequest:
+        return dataclasses.replace(
+            batch,
+            transactions=tuple(
+                dataclasses.replace(each, outputs=tuple(shrink(output) for output in each.outputs))
+                for each in batch.transactions
+            ),
+        )
+
+    return changed
+
+
+def _said(body: object) -> str:
+    if isinstance(body, BatchReply):
+        return ", ".join(f"{one.verdict} {one.code or ''}".strip() for one in body.verdicts)
+    code = getattr(body, "code", None)
+    return f"refused: {code}" if code else type(body).__name__

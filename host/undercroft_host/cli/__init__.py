@@ -1,0 +1,1 @@
+"""The command ``undercroft``: noun, verb; data on stdout, all else on stderr. One module for each noun."""

@@ -1,0 +1,175 @@
+"""``undercroft appliance``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from undercroft_protocol.messages import (
+    ARMED,
+    UNLOCKED,
+    Done,
+    FreezeOrder,
+    FreezeRequest,
+    LockRequest,
+    Quorum,
+    sign_statement,
+)
+
+from ...custody.activations import end_activations, open_activation
+from ...custody.appliances import add_appliance, get_appliance, list_appliances
+from ...custody.logs import list_entries, verify_kept
+from ...custody.quorum import current_quorum
+from ...desk.fetch import fetch_log
+from ...errors import ActivationUnknown, ApplianceRefused, NotFound, UsageProblem
+from ...store import audit
+from ...store.tables import Appliance
+from ..app import App, pass_app
+from ..output import moment
+from ..program import Noun
+
+_MOST_REASON = 200
+
+
+@click.group("appliance", cls=Noun)
+def command() -> None:
+    """The signing devices and the lines to them."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--link", required=True, metavar="serial:PATH", help="The serial device that it hangs on.")
+@pass_app
+def add(app: App, name: str, link: str) -> None:
+    """Note an appliance and its line; nothing is sent to it."""
+    with app.store.begin(app.actor) as session:
+        data = appliance_data(session, add_appliance(session, name, link, clock=app.clock))
+    app.put(data)
+
+
+@command.command("list")
+@pass_app
+def list_command(app: App) -> None:
+    """All appliances, with the state in which they were left; nothing is sent to them."""
+    with app.store.read() as session:
+        app.put([appliance_data(session, appliance) for appliance in list_appliances(session)])
+
+
+@command.command("show")
+@click.argument("name")
+@pass_app
+def show(app: App, name: str) -> None:
+    """Ask an appliance how it is."""
+    quorum = known_quorum(app)
+    with app.talk(name, None if quorum is None else quorum.id) as talk:
+        report = talk.report
+        data = {
+            "name": name,
+            "state": report.state,
+            "owner": report.owner,
+            "site": report.site,
+            "armed_seconds": report.armed_seconds,
+            "held": report.held,
+            "memory": report.memory,
+            "firmware": report.firmware_hash.hex(),
+            "activation": talk.activation_id.hex(),
+            "identity": None if talk.identity is None else talk.identity.hex(),
+            "proven": talk.identity is not None and talk.sender == talk.identity,
+        }
+    app.put(data)
+
+
+@command.command("lock")
+@click.argument("name")
+@pass_app
+def lock(app: App, name: str) -> None:
+    """Have an appliance wipe its secrets; its log is fetched first."""
+    quorum = known_quorum(app)
+    with app.talk(name, None if quorum is None else quorum.id) as talk:
+        if quorum is not None and talk.report.state in (UNLOCKED, ARMED):
+            try:
+                fetch_log(app.store, app.actor, talk, quorum, clock=app.clock)
+            except ApplianceRefused as error:
+                # A log that cannot be had must not keep the secrets alive.
+                app.note(f"its log was not fetched: {error}")
+        done = talk.ask(LockRequest(), Done)
+    _ended(app, name, "lock-appliance", {})
+    app.put({"name": name, "state": done.state})
+
+
+@command.command("freeze")
+@click.argument("name")
+@click.option("--reason", required=True, help="For the owner's screen and the log.")
+@pass_app
+def freeze(app: App, name: str, reason: str) -> None:
+    """Stop an appliance at once; going on takes a fresh activation."""
+    if len(reason) > _MOST_REASON or not reason.isascii() or not reason.isprintable():
+        raise UsageProblem(f"a reason is printable ASCII, {_MOST_REASON} characters at most")
+    quorum = app.quorum()
+    signer = app.vault_signer()
+    order = sign_statement(FreezeOrder(quorum.id, reason, app.clock()), signer.public_key, signer.sign)
+    with app.talk(name, quorum.id) as talk:
+        done = talk.ask(FreezeRequest(order), Done)
+    _ended(app, name, "freeze-appliance", {"reason": reason})
+    app.put({"name": name, "state": done.state})
+
+
+@command.command("log")
+@click.argument("name")
+@click.option("--kept", is_flag=True, help="Only what was fetched before; nothing is sent to the appliance.")
+@pass_app
+def log(app: App, name: str, kept: bool) -> None:
+    """Fetch an appliance's log, verify the whole chain, and show it."""
+    quorum = known_quorum(app)
+    if quorum is None:
+        raise NotFound("a quorum, so no appliance has a log yet")
+    if not kept:
+        with app.talk(name, quorum.id) as talk:
+            fetch_log(app.store, app.actor, talk, quorum, clock=app.clock)
+    with app.store.read() as session:
+        appliance = get_appliance(session, name)
+        verify_kept(session, appliance)
+        entries = list_entries(session, appliance.identity or b"")
+    app.put(
+        [
+            {
+                "number": entry.number,
+                "time": moment(entry.time or None),
+                "event": entry.event,
+                "facts": list(entry.facts),
+            }
+            for entry in entries
+        ]
+    )
+
+
+def known_quorum(app: App) -> Quorum | None:
+    """The quorum in force or forming, or None before there is one."""
+    with app.store.read() as session:
+        try:
+            return current_quorum(session)[0]
+        except NotFound:
+            return None
+
+
+def appliance_data(session: Session, appliance: Appliance) -> dict[str, Any]:
+    """An appliance for output, as it was left."""
+    try:
+        state = open_activation(session, appliance.name).state
+    except ActivationUnknown:
+        state = "declared" if appliance.identity is not None else "new"
+    return {
+        "name": appliance.name,
+        "link": appliance.link,
+        "last_state": state,
+        "identity": None if appliance.identity is None else appliance.identity.hex(),
+        "added": moment(appliance.added),
+    }
+
+
+def _ended(app: App, name: str, action: str, facts: dict[str, int | str | None]) -> None:
+    with app.store.begin(app.actor) as session:
+        end_activations(session, name)
+        audit.record(session, clock=app.clock, action=action, subject=f"appliance:{name}", facts=facts)

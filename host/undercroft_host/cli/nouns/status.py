@@ -1,0 +1,109 @@
+"""``undercroft status``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from undercroft_protocol.messages import Quorum
+
+from ...custody.appliances import list_appliances
+from ...custody.policies import proposed_policy
+from ...custody.quorum import current_quorum
+from ...errors import HostError, NotFound
+from ...gateway.follower import tip_height
+from ...store.tables import Coin, Deposit, Payment, PolicyRecord, Withdrawal
+from ...treasury.ledger import trial_balance
+from ..app import App, pass_app
+from ..program import Verb
+from .appliance import appliance_data
+
+
+@click.command("status", cls=Verb)
+@click.option("--ask", is_flag=True, help="Ask each appliance too (a few seconds for one that is away).")
+@pass_app
+def command(app: App, ask: bool) -> None:
+    """Show at a glance: chain, coins, pending work, appliances, books. Works with the node down, and says so."""
+    chain = _node(app)
+    with app.store.read() as session:
+        quorum, state = _quorum(session)
+        height = tip_height(session)
+        data: dict[str, Any] = {
+            "home": str(app.home),
+            "network": app.config.network.value,
+            "chain": {"followed_height": None if height < 0 else height, **chain},
+            "quorum": None if quorum is None else {"code": quorum.code, "state": state, "id": quorum.id.hex()},
+            "policy": None if quorum is None else _policy(session, quorum),
+            "coins": _coins(session),
+            "deposits": _by_state(session, Deposit.state, Deposit.amount_sats),
+            "withdrawals": _by_state(session, Withdrawal.state, Withdrawal.amount_sats),
+            "payments": _by_state(session, Payment.state, Payment.fee_sats, "fee_sats"),
+            "appliances": [appliance_data(session, appliance) for appliance in list_appliances(session)],
+            "books": trial_balance(session),
+        }
+    if ask:
+        for appliance in data["appliances"]:
+            appliance.update(_asked(app, appliance["name"], None if quorum is None else quorum.id))
+    app.put(data)
+
+
+def _node(app: App) -> dict[str, Any]:
+    try:
+        info = app.node.check_chain(app.config.network)
+    except HostError as error:
+        return {"reachable": False, "node_height": None, "catching_up": None, "problem": f"{error.code}: {error}"}
+    return {"reachable": True, "node_height": info.height, "catching_up": info.catching_up, "problem": None}
+
+
+def _quorum(session: Session) -> tuple[Quorum | None, str | None]:
+    try:
+        return current_quorum(session)
+    except NotFound:
+        return None, None
+
+
+def _policy(session: Session, quorum: Quorum) -> dict[str, Any] | None:
+    try:
+        policy = proposed_policy(session, quorum)
+    except NotFound:
+        return None
+    state = session.get_one(PolicyRecord, policy.hash).state
+    return {"name": policy.name, "version": policy.version, "state": state}
+
+
+def _coins(session: Session) -> dict[str, int]:
+    unspent = Coin.spent_by.is_(None)
+    count, sats = _sum(session, unspent)
+    locked, locked_sats = _sum(session, unspent, Coin.payment.is_not(None))
+    frozen, frozen_sats = _sum(session, unspent, Coin.frozen.is_not(None))
+    return {
+        "count": count,
+        "sats": sats,
+        "locked": locked,
+        "locked_sats": locked_sats,
+        "frozen": frozen,
+        "frozen_sats": frozen_sats,
+    }
+
+
+def _sum(session: Session, *conditions: Any) -> tuple[int, int]:
+    query = select(func.count(), func.coalesce(func.sum(Coin.amount_sats), 0)).where(*conditions)
+    count, sats = session.execute(query).one()
+    return int(count), int(sats)
+
+
+def _by_state(session: Session, state: Any, amount: Any, name: str = "sats") -> list[dict[str, Any]]:
+    query = select(state, func.count(), func.sum(amount)).group_by(state).order_by(state)
+    return [{"state": word, "count": int(count), name: int(total)} for word, count, total in session.execute(query)]
+
+
+def _asked(app: App, name: str, quorum_id: bytes | None) -> dict[str, Any]:
+    try:
+        with app.talk(name, quorum_id) as talk:
+            report = talk.report
+            return {"state": report.state, "armed_seconds": report.armed_seconds, "held": report.held}
+    except HostError as error:
+        return {"state": f"{error.code}: {error}", "armed_seconds": None, "held": None}

@@ -1,0 +1,210 @@
+"""One conversation with one appliance: requests in order, each answered by the right device or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from undercroft_protocol import cose
+from undercroft_protocol.bitcoin.hashes import sha256
+from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError, ProtocolError
+from undercroft_protocol.messages import (
+    ARMED,
+    UNLOCKED,
+    FreezeRequest,
+    LockRequest,
+    Message,
+    RefusalReply,
+    ReplyHeader,
+    RequestHeader,
+    StatementReply,
+    StatusReport,
+    StatusRequest,
+    Value,
+    open_reply,
+    seal_request,
+)
+from undercroft_protocol.serial.link import Link
+
+from ..clock import Clock
+from ..custody.appliances import get_appliance
+from ..errors import (
+    ApplianceForeignQuorum,
+    ApplianceRefused,
+    ApplianceSilent,
+    ApplianceUnplugged,
+    IntegrityAlarm,
+)
+from ..keys import FileSigner
+from ..store.engine import Store
+from .links import LinkOpener, open_link
+
+B = TypeVar("B", bound=Value)
+
+STATUS_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 60.0
+_GRACE_SECONDS: Final = 60
+_UNKNOWN_ACTIVATION: Final = bytes(16)
+_MOST_STRAYS: Final = 16
+
+
+class ApplianceSession:
+    """Use it as a context manager: it opens the line and asks for the status first.
+
+    ``report`` is the newest status, ``sender`` the key that signs the answers, ``activation_id`` the activation that
+    requests name. Raises ApplianceUnknown, ApplianceUnplugged, ApplianceSilent, ApplianceForeignQuorum (it answers for
+    another quorum or another owner), IntegrityAlarm (an answer that is not what it must be).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        actor: str,
+        name: str,
+        signer: FileSigner,
+        clock: Clock,
+        *,
+        quorum_id: bytes | None,
+        opener: LinkOpener = open_link,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        with store.read() as session:
+            appliance = get_appliance(session, name)
+            self._link_text, self.identity = appliance.link, appliance.identity
+        self.name = name
+        self._store, self._actor, self._signer, self._clock = store, actor, signer, clock
+        self._quorum_id, self._opener, self._monotonic = quorum_id, opener, monotonic
+        self._link: Link | None = None
+        self.activation_id = _UNKNOWN_ACTIVATION
+        self.sender = b""
+        self._report: StatusReport | None = None
+
+    @property
+    def report(self) -> StatusReport:
+        """What the appliance said of itself when the session was opened."""
+        if self._report is None:
+            raise ValueError("the session is not open")
+        return self._report
+
+    def __enter__(self) -> Self:
+        self._link = self._opener(self._link_text)
+        try:
+            self._introduce()
+        except BaseException:
+            self._link.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._link is not None:
+            self._link.close()
+
+    def exchange(
+        self, body: Value, *, timeout: float = ANSWER_SECONDS, quorum_id: bytes | None = None
+    ) -> Message[ReplyHeader]:
+        """Send a request and return the verified answer to exactly these bytes, waiting ``timeout`` seconds at most.
+
+        ``quorum_id`` is the session's unless another is given. Raises ApplianceRefused with the appliance's coarse code
+        beside the errors of the session.
+        """
+        wanted = quorum_id or self._quorum_id
+        request = self.prepare(body, lifetime=int(timeout) + _GRACE_SECONDS, quorum_id=wanted)
+        reply, _ = self.deliver(request, timeout=timeout, quorum_id=wanted)
+        self.check_done(reply)
+        # Locking draws a new activation id, and a refusal may have locked; every other answer belongs to this one.
+        if reply.header.activation_id != self.activation_id and not isinstance(body, (LockRequest, FreezeRequest)):
+            raise IntegrityAlarm(f"appliance {self.name} answers for another activation")
+        return reply
+
+    def ask(self, body: Value, kind: type[B], *, timeout: float = ANSWER_SECONDS, quorum_id: bytes | None = None) -> B:
+        """The answer's body, which must be of ``kind``; raises like ``exchange``, IntegrityAlarm for another kind."""
+        return self.expect(self.exchange(body, timeout=timeout, quorum_id=quorum_id), kind)
+
+    def expect(self, reply: Message[ReplyHeader], kind: type[B]) -> B:
+        """The body of a verified answer, which must be of ``kind``."""
+        if not isinstance(reply.body, kind):
+            raise IntegrityAlarm(
+                f"appliance {self.name} answers with {type(reply.body).__name__} where {kind.__name__} belongs"
+            )
+        return reply.body
+
+    def prepare(self, body: Value, *, lifetime: int, quorum_id: bytes | None) -> bytes:
+        """The signed bytes of a request that is good for ``lifetime`` seconds; its sequence number is stored first."""
+        # Stored before it is used: after a crash no number is ever used for two different requests.
+        with self._store.begin(self._actor) as session:
+            appliance = get_appliance(session, self.name)
+            appliance.sequence += 1
+            sequence = appliance.sequence
+        header = RequestHeader(quorum_id, self.activation_id, sequence, self._clock() + lifetime)
+        return seal_request(header, body, self._signer.public_key, self._signer.sign)
+
+    def deliver(self, request: bytes, *, timeout: float, quorum_id: bytes | None) -> tuple[Message[ReplyHeader], bytes]:
+        """Send these very bytes; the verified answer, which may be a refusal, and its bytes as received."""
+        reply, data = self._converse(request, timeout)
+        # Whoever sits on the line can answer in a key of their own.
+        if reply.sender not in self._speakers(reply):
+            raise IntegrityAlarm(f"the answer on the line of {self.name} is signed by a stranger")
+        # An answer under another agreement says nothing about this one.
+        if quorum_id is not None and reply.header.quorum_id not in (None, quorum_id):
+            raise ApplianceForeignQuorum(self.name)
+        return reply, data
+
+    def check_done(self, reply: Message[ReplyHeader]) -> None:
+        """Raises ApplianceRefused when the answer is a refusal."""
+        if isinstance(reply.body, RefusalReply):
+            raise ApplianceRefused(f"{self.name}: {reply.body.code}: {reply.body.message}")
+
+    def _speakers(self, reply: Message[ReplyHeader]) -> set[bytes]:
+        """Who may answer: the key that answered first, the declared identity, and, with a statement, who states it."""
+        speakers = {self.sender}
+        if self.identity is not None:
+            speakers.add(self.identity)
+        if isinstance(reply.body, StatementReply):
+            # A new identity speaks first in its own declaration; each statement is then verified by its kind.
+            try:
+                speakers.add(cose.read(reply.body.statement).signer)
+            except ProtocolError as error:
+                raise IntegrityAlarm(f"statement of appliance {self.name}: {error}") from error
+        return speakers
+
+    def _introduce(self) -> None:
+        request = self.prepare(StatusRequest(), lifetime=_GRACE_SECONDS, quorum_id=self._quorum_id)
+        reply, _ = self._converse(request, STATUS_SECONDS)
+        report = self.expect(reply, StatusReport)
+        if reply.header.quorum_id is not None and reply.header.quorum_id != self._quorum_id:
+            raise ApplianceForeignQuorum(f"{self.name}: quorum {reply.header.quorum_id.hex()[:16]}")
+        # An open appliance speaks with its identity: another key is another owner's device on this line.
+        in_quorum = self._quorum_id is not None and self.identity is not None
+        if in_quorum and report.state in (UNLOCKED, ARMED) and reply.sender != self.identity:
+            raise ApplianceForeignQuorum(f"{self.name}: it speaks as {reply.sender.hex()[:16]}")
+        self._report, self.sender, self.activation_id = report, reply.sender, reply.header.activation_id
+
+    def _converse(self, request: bytes, timeout: float) -> tuple[Message[ReplyHeader], bytes]:
+        """The answer to these bytes; late answers to earlier requests are passed over."""
+        if self._link is None:
+            raise ValueError("the session is not open")
+        digest = sha256(request)
+        deadline = self._monotonic() + timeout
+        try:
+            self._link.send(request, timeout=timeout)
+            for _ in range(_MOST_STRAYS):
+                data = self._link.receive(timeout=max(0.0, deadline - self._monotonic()))
+                reply = self._read(data)
+                # A recorded answer to something else must not be taken for the answer to this.
+                if reply.header.in_reply_to == digest:
+                    return reply, data
+        except (LinkTimeoutError, LinkDeadError) as error:
+            raise ApplianceSilent(f"{self.name}: {error.detail}") from error
+        except LinkError as error:
+            raise ApplianceUnplugged(f"{self.name}: {error.detail}") from error
+        raise IntegrityAlarm(f"appliance {self.name} answers, but never what it was asked")
+
+    def _read(self, data: bytes) -> Message[ReplyHeader]:
+        try:
+            return open_reply(data, None)
+        except ProtocolError as error:
+            raise IntegrityAlarm(f"answer of appliance {self.name}: {error}") from error

@@ -1,0 +1,56 @@
+"""The ledger: windows on the appliance's own clock, carried from one activation to the next."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from undercroft_appliance.keeper import refusals
+from undercroft_appliance.keeper.ledger import Entry, Ledger, joined
+from undercroft_appliance.keeper.refusals import Refusal
+from undercroft_protocol.messages import Spent
+
+A, B, C = (bytes([number]) * 32 for number in (1, 2, 3))
+
+
+def test_attack_an_unknown_ledger_counts_as_spent_for_a_whole_window() -> None:
+    ledger = Ledger.armed(50.0, (), None)
+    for now in (50.0, 109.9):
+        with pytest.raises(Refusal) as caught:
+            ledger.spent_sats(60, now)
+        assert caught.value.code is refusals.WINDOW_UNKNOWN
+    assert ledger.spent_sats(60, 110.0) == 0
+
+
+def test_a_carried_ledger_is_known_at_once() -> None:
+    ledger = Ledger.armed(1000.0, (), (Spent(10, 500, A), Spent(59, 70, B), Spent(60, 9, C)))
+    assert ledger.spent_sats(60, 1000.0) == 570
+    assert ledger.spent_sats(60, 1001.0) == 500
+
+
+def test_attack_what_two_appliances_know_is_neither_lost_nor_counted_twice() -> None:
+    own = (Entry(990.0, 500, A), Entry(980.0, 40, C))
+    ledger = Ledger.armed(1000.0, own, (Spent(30, 500, A), Spent(5, 3, B)))
+    assert ledger.spent_sats(3600, 1000.0) == 543
+    assert [entry.at for entry in ledger.entries if entry.txid == A] == [990.0]
+
+
+def test_attack_what_the_appliance_remembers_survives_a_lock_and_an_unknown_ledger() -> None:
+    ledger = Ledger.armed(1000.0, (Entry(999.0, 500, A),), None)
+    assert not ledger.knows(100, 1099.9)
+    assert ledger.carried(3600, 1099.9) == (Spent(100, 500, A),)
+
+
+def test_a_grant_carries_ages_that_never_look_older_than_they_are() -> None:
+    ledger = Ledger(-math.inf, (Entry(0.0, 5, A), Entry(40.5, 7, B), Entry(100.0, 9, C)))
+    assert ledger.carried(100, 100.0) == (Spent(59, 7, B), Spent(0, 9, C))
+
+
+def test_pruning_forgets_only_what_no_window_counts() -> None:
+    ledger = Ledger(-math.inf, (Entry(0.0, 5, A), Entry(0.1, 7, B)))
+    assert ledger.pruned(100, 100.0).entries == (Entry(0.1, 7, B),)
+
+
+def test_joining_keeps_the_later_time() -> None:
+    assert joined([Entry(1.0, 5, A)], [Entry(2.0, 5, A)]) == (Entry(2.0, 5, A),)

@@ -1,0 +1,240 @@
+"""The real thing: a keeper process with a real keyring, its passphrase typed on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.builders import (
+    COIN_SATS,
+    FEE_SATS,
+    FIRMWARE,
+    HEIGHT,
+    PAID_SATS,
+    POLICY,
+    RISK,
+    UTC,
+    VAULT,
+    clearance,
+    previous_transaction,
+    public,
+)
+from appliance.keeper.keeper_support import PATIENCE_SECONDS, WILLING
+from undercroft_appliance.channel import Channel
+from undercroft_appliance.errors import ChannelError
+from undercroft_appliance.internal import Answer, Inbound, Notice, Outbound, PassphraseTurn, Question, Yielded
+from undercroft_appliance.keeper.owner import TURN_TITLE
+from undercroft_protocol import cose
+from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
+from undercroft_protocol.bitcoin.signature import verify_ecdsa
+from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
+from undercroft_protocol.messages import (
+    Acceptance,
+    ActivateRequest,
+    ActivationGrant,
+    ActivationRequest,
+    ArmRequest,
+    BatchReply,
+    BatchRequest,
+    Change,
+    Coin,
+    Declaration,
+    DeclareRequest,
+    Done,
+    GrantRequest,
+    LockRequest,
+    Message,
+    Output,
+    Owner,
+    Policy,
+    PolicyApproval,
+    PolicyOffer,
+    Quorum,
+    QuorumOffer,
+    ReplyHeader,
+    RequestHeader,
+    StatementReply,
+    StatusReport,
+    StatusRequest,
+    TransactionRequest,
+    Value,
+    open_reply,
+    open_statement,
+    seal_request,
+)
+
+PASSPHRASE = b"correct horse battery staple\n"
+PLACES = (("alice", "Zurich vault", "europe"), ("bob", "Singapore vault", "asia"), ("carol", "Denver vault", "america"))
+
+
+class Device:
+    """One keeper process, its owner at the panel and at the terminal, and the host's end of its port."""
+
+    def __init__(self, name: str, site: str, region: str) -> None:
+        self.answers = {**WILLING, "Your name": name, "Your site": site, "Your region": region}
+        self.answers["At which site are you?"] = site
+        self.sequence = 0
+        self.activation_id = bytes(16)
+        self.quorum_id: bytes | None = None
+        master, terminal = pty.openpty()
+        port, keeper_port = socket.socketpair()
+        panel, keeper_panel = socket.socketpair()
+        descriptors = (keeper_port.fileno(), keeper_panel.fileno(), terminal)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "undercroft_appliance.keeper", "--network", "regtest", "--kdf", "demo",
+             "--firmware-hash", FIRMWARE.hex(), "--port-fd", str(descriptors[0]), "--panel-fd", str(descriptors[1]),
+             "--tty-fd", str(descriptors[2])],
+            pass_fds=descriptors, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        for each in (keeper_port, keeper_panel):
+            each.close()
+        os.close(terminal)
+        self._master = master
+        self._port = Channel(port)
+        self._panel = Channel(panel)
+        self._owner = threading.Thread(target=self._live, daemon=True)
+        self._owner.start()
+
+    def _live(self) -> None:
+        while True:
+            try:
+                message = self._panel.receive(None)
+            except (ChannelError, OSError):
+                return
+            if isinstance(message, Question):
+                answer = self.answers[message.prompt]
+                assert isinstance(answer, str)
+                self._panel.send(Answer(message.number, answer))
+            elif isinstance(message, PassphraseTurn):
+                self._panel.send(Yielded(message.number))
+            elif isinstance(message, Notice) and message.title == TURN_TITLE and ":" in message.lines[0]:
+                os.write(self._master, PASSPHRASE)
+
+    def ask(self, body: Value) -> Message[ReplyHeader]:
+        self.sequence += 1
+        header = RequestHeader(self.quorum_id, self.activation_id, self.sequence, UTC + 3600)
+        data = seal_request(header, body, public(VAULT), lambda data: bytes(VAULT.sign(data).signature))
+        self._port.send(Inbound(data))
+        answer = self._port.receive(PATIENCE_SECONDS)
+        assert isinstance(answer, Outbound)
+        return open_reply(answer.data, None)
+
+    def statement(self, body: Value) -> bytes:
+        reply = self.ask(body).body
+        assert isinstance(reply, StatementReply), reply
+        return reply.statement
+
+    def begin(self) -> None:
+        self.sequence = 0
+        self.activation_id = self.ask(StatusRequest()).header.activation_id
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self._panel.close()
+        self._port.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        os.close(self._master)
+        return code
+
+
+@pytest.fixture
+def devices() -> Iterator[tuple[Device, ...]]:
+    found = tuple(Device(*place) for place in PLACES)
+    yield found
+    for device in found:
+        if device.process.poll() is None:
+            device.end()
+
+
+def test_three_keepers_make_a_quorum_two_are_armed_and_sign(devices: tuple[Device, ...]) -> None:
+    declared = []
+    for device in devices:
+        device.begin()
+        data = device.statement(DeclareRequest("regtest"))
+        declared.append(Declaration.from_bytes(_payload(data)))
+    owners = sorted(
+        (Owner(one.name, one.site, one.region, one.fingerprint, one.xpub, one.identity) for one in declared),
+        key=lambda owner: owner.xpub,
+    )
+    quorum = Quorum("regtest", 2, tuple(owners), public(VAULT), public(RISK), UTC)
+    envelopes = []
+    for device, one in zip(devices, declared, strict=True):
+        device.quorum_id = quorum.id
+        accepted = open_statement(Acceptance, device.statement(QuorumOffer(quorum, one.envelope)), (one.identity,))[0]
+        envelopes.append(accepted.envelope)
+    policy = _policy(quorum.id)
+    approvals = tuple(device.statement(PolicyOffer(policy)) for device in devices[:2])
+    for data in approvals:
+        assert open_statement(PolicyApproval, data, quorum.identities)[0].policy_hash == policy.hash
+    first, second = devices[:2]
+    asked = []
+    for device, envelope in zip((first, second), envelopes, strict=False):
+        assert device.ask(LockRequest()).body == Done("empty")
+        device.begin()
+        asked.append(device.statement(ActivateRequest(quorum, envelope, policy, approvals, UTC, None)))
+        open_statement(ActivationRequest, asked[-1], quorum.identities)
+    for granter, grantee, request in ((first, second, asked[1]), (second, first, asked[0])):
+        granted = granter.statement(GrantRequest(request))
+        open_statement(ActivationGrant, granted, quorum.identities)
+        assert grantee.ask(ArmRequest(granted)).body == Done("armed")
+    batch, digest = _batch(quorum, policy.hash)
+    for device, one in zip((first, second), declared, strict=False):
+        reply = device.ask(batch).body
+        assert isinstance(reply, BatchReply), reply
+        (verdict,) = reply.verdicts
+        key = next(c.xpub for c in quorum.descriptor().cosigners if c.xpub.serialize() == one.xpub)
+        verify_ecdsa(key.child(0).child_public_key(3), digest, verdict.signatures[0])
+        status = device.ask(StatusRequest()).body
+        assert isinstance(status, StatusReport)
+        assert status.state == "armed"
+    assert [device.end() for device in devices] == [0, 0, 0]
+
+
+def test_a_keeper_ends_with_a_line_without_data_when_its_port_is_gone() -> None:
+    device = Device(*PLACES[0])
+    device.begin()
+    device._port.close()
+    assert device.process.wait(PATIENCE_SECONDS) == 1
+    assert device.process.stderr is not None
+    assert device.process.stderr.read() == b"keeper: ended by ChannelError\n"
+    device.end()
+
+
+def _payload(statement: bytes) -> bytes:
+    return cose.read(statement).payload
+
+
+def _policy(quorum_id: bytes) -> Policy:
+    return dataclasses.replace(POLICY, quorum_id=quorum_id)
+
+
+def _batch(quorum: Quorum, policy_hash: bytes) -> tuple[BatchRequest, bytes]:
+    """A batch that spends one coin at 0/3, and the digest that its input's signature covers, made by hand."""
+    descriptor = quorum.descriptor()
+    raw = previous_transaction((COIN_SATS, descriptor.script(0, 3)))
+    change_sats = COIN_SATS - PAID_SATS - FEE_SATS
+    request = TransactionRequest(
+        (Coin(0, 0, 0, 3),),
+        (clearance(quorum_id=quorum.id), Output(None, Change(0, change_sats))),
+        0xFFFFFFFD,
+        HEIGHT,
+    )
+    by_hand = Transaction(
+        2,
+        (TxInput(Outpoint(Transaction.parse(raw).txid, 0), 0xFFFFFFFD),),
+        (TxOutput(PAID_SATS, b"\x00\x14" + b"\x44" * 20), TxOutput(change_sats, descriptor.script(1, 0))),
+        HEIGHT,
+    )
+    digest = SegwitV0Sighash(by_hand).digest(0, descriptor.witness_script(0, 3), COIN_SATS)
+    return BatchRequest(b"\x0b" * 16, policy_hash, HEIGHT, (raw,), (request,)), digest

@@ -1,0 +1,154 @@
+"""The port's process on a real line of two pseudo-terminals, with the test as its keeper and as the host."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from undercroft_appliance.channel import Channel
+from undercroft_appliance.internal import Inbound, Notice, Outbound
+from undercroft_appliance.port.relay import MAX_LINE_MESSAGE_BYTES, MAX_WAITING
+from undercroft_appliance.supervisor import KEEPER_GONE
+from undercroft_demo.cable import Cable
+from undercroft_protocol.errors import LinkError
+from undercroft_protocol.messages.codec import Value
+from undercroft_protocol.serial import SerialLink
+
+PATIENCE_SECONDS = 20.0
+
+
+class Port:
+    """A port process and the keeper's end of its channel."""
+
+    def __init__(self, line: str, log: Path) -> None:
+        ours, theirs = socket.socketpair()
+        self.keeper = Channel(ours)
+        self.log = log
+        with theirs, log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "undercroft_appliance.port", "--keeper-fd", str(theirs.fileno()),
+                 "--line", line, "--baudrate", "115200"],
+                pass_fds=(theirs.fileno(),), stderr=stderr,
+            )  # fmt: skip
+
+    def received(self) -> Value | None:
+        return self.keeper.receive(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        self.keeper.close()
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def cable(tmp_path: Path) -> Iterator[Cable]:
+    with Cable.started(tmp_path, "line") as laid:
+        yield laid
+
+
+@pytest.fixture
+def port(cable: Cable, tmp_path: Path) -> Iterator[Port]:
+    started = Port(cable.appliance_path, tmp_path / "port.log")
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def host(cable: Cable) -> Iterator[SerialLink]:
+    with SerialLink.open(cable.host_path) as link:
+        yield link
+
+
+def test_messages_go_both_ways_whole(port: Port, host: SerialLink) -> None:
+    large = random.Random(1).randbytes(300_000)
+    host.send(b"request", timeout=PATIENCE_SECONDS)
+    host.send(large, timeout=PATIENCE_SECONDS)
+    assert port.received() == Inbound(b"request")
+    assert port.received() == Inbound(large)
+    port.keeper.send(Outbound(b"reply"))
+    port.keeper.send(Outbound(large))
+    assert host.receive(timeout=PATIENCE_SECONDS) == b"reply"
+    assert host.receive(timeout=PATIENCE_SECONDS) == large
+
+
+def test_attack_noise_and_an_empty_message_leave_the_port_working(port: Port, host: SerialLink) -> None:
+    noise = random.Random(2)
+    for _ in range(50):
+        os.write(host.fileno(), noise.randbytes(1000))
+        time.sleep(0.005)
+    host.send(b"", timeout=PATIENCE_SECONDS)
+    host.send(b"request", timeout=PATIENCE_SECONDS)
+    assert port.received() == Inbound(b"request")
+
+
+def test_the_host_may_close_the_line_and_open_it_again(port: Port, cable: Cable) -> None:
+    for content in (b"first", b"second"):
+        with SerialLink.open(cable.host_path) as link:
+            link.send(content, timeout=PATIENCE_SECONDS)
+            assert port.received() == Inbound(content)
+
+
+def test_attack_a_flood_while_the_keeper_is_busy_is_dropped_and_the_line_stays_alive(
+    port: Port, host: SerialLink
+) -> None:
+    # Each is larger than a socket pair takes, so that the keeper's channel is full with the first.
+    for number in range(MAX_WAITING + 4):
+        host.send(bytes([number]) * 400_000, timeout=PATIENCE_SECONDS)
+    host.send(b"last", timeout=PATIENCE_SECONDS)
+    taken = []
+    while (message := port.keeper.receive(0.5)) is not None:
+        taken.append(message)
+    assert 1 + MAX_WAITING <= len(taken) <= 2 + MAX_WAITING
+    assert "a message was dropped" in port.log.read_text()
+    host.send(b"again", timeout=PATIENCE_SECONDS)
+    assert port.received() == Inbound(b"again")
+
+
+def test_attack_a_message_too_long_for_the_channel_is_refused_on_the_line(port: Port, host: SerialLink) -> None:
+    with pytest.raises(LinkError, match="refused"):
+        host.send(bytes(MAX_LINE_MESSAGE_BYTES + 1), timeout=PATIENCE_SECONDS)
+    host.send(b"request", timeout=PATIENCE_SECONDS)
+    assert port.received() == Inbound(b"request")
+
+
+def test_a_reply_while_the_keeper_is_being_fed_does_not_lock_up(port: Port, host: SerialLink) -> None:
+    large = bytes(400_000)
+    host.send(large, timeout=PATIENCE_SECONDS)
+    host.send(large, timeout=PATIENCE_SECONDS)
+    port.keeper.send(Outbound(large))
+    assert host.receive(timeout=PATIENCE_SECONDS) == large
+    assert port.received() == Inbound(large)
+    assert port.received() == Inbound(large)
+
+
+def test_a_line_that_vanishes_ends_the_port_with_its_reason(port: Port, host: SerialLink, cable: Cable) -> None:
+    host.send(b"request", timeout=PATIENCE_SECONDS)
+    cable.unplug()
+    assert port.process.wait(PATIENCE_SECONDS) == 1
+    assert "error [link]" in port.log.read_text()
+    assert "is gone" in port.log.read_text()
+
+
+def test_a_line_that_is_not_there_ends_the_port_with_its_reason(tmp_path: Path) -> None:
+    port = Port(str(tmp_path / "nothing"), tmp_path / "port.log")
+    assert port.process.wait(PATIENCE_SECONDS) == 1
+    assert "error [link]: " in port.log.read_text()
+    port.close()
+
+
+def test_the_port_ends_when_the_keeper_does(port: Port) -> None:
+    port.keeper.close()
+    assert port.process.wait(PATIENCE_SECONDS) == KEEPER_GONE
+
+
+def test_a_message_that_is_none_for_a_port_ends_it(port: Port) -> None:
+    port.keeper.send(Notice("title", ()))
+    assert port.process.wait(PATIENCE_SECONDS) == KEEPER_GONE

@@ -1,0 +1,123 @@
+"""The command line: clear errors with a code, and nothing is started."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from undercroft_appliance.firmware import firmware_hash, hash_of
+from undercroft_appliance.main import main
+
+
+@pytest.fixture
+def tty() -> Iterator[str]:
+    master, slave = pty.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "undercroft_appliance.main", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return left.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("fly",),
+        ("run",),
+        ("run", "--line"),
+        ("run", "--line", "/dev/null", "--network", "litecoin"),
+        ("run", "--line", "/dev/null", "--kdf", "weak"),
+        ("run", "--line", "/dev/null", "--baudrate", "fast"),
+        ("run", "--line", "/dev/null", "--passphrase", "x"),
+        ("version", "--now"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    code, message = refused(capsys, *arguments)
+    assert code == 2
+    assert "error [usage]: " in message
+
+
+def test_attack_weak_envelopes_are_refused_on_mainnet(capsys: pytest.CaptureFixture[str], tty: str) -> None:
+    for network in ((), ("--network", "mainnet")):
+        code, message = refused(capsys, "run", "--line", tty, "--terminal", tty, "--kdf", "demo", *network)
+        assert code == 2
+        assert "error [configuration]: " in message
+        assert "demo key strength is refused on mainnet" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("socket://127.0.0.1:1", "device-path"),
+        ("rfc2217://127.0.0.1:1", "device-path"),
+        ("ttyS0", "device-path"),
+        ("/etc/passwd", "device-path"),
+        ("/nowhere/tty", "link"),
+    ],
+)
+def test_attack_a_line_is_a_serial_device_and_never_a_network(
+    capsys: pytest.CaptureFixture[str], tty: str, line: str, error: str
+) -> None:
+    code, message = refused(capsys, "run", "--line", line, "--terminal", tty)
+    assert code == 1
+    assert f"error [{error}]: " in message
+
+
+def test_a_speed_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty: str) -> None:
+    code, message = refused(capsys, "run", "--line", tty, "--terminal", tty, "--baudrate", "0")
+    assert code == 2
+    assert "error [configuration]: " in message
+
+
+@pytest.mark.parametrize("terminal", ["/nowhere", "/dev/null"])
+def test_a_terminal_that_is_none_is_refused(tty: str, terminal: str) -> None:
+    done = run("run", "--line", tty, "--terminal", terminal)
+    assert done.returncode == 2
+    assert "error [configuration]: " in done.stderr
+    assert terminal in done.stderr
+
+
+def test_version_tells_the_firmware_hash() -> None:
+    done = run("version")
+    assert done.returncode == 0
+    assert f"firmware hash {firmware_hash().hex()}\n" in done.stdout
+
+
+def test_the_firmware_hash_covers_every_program_its_name_and_nothing_else(tmp_path: Path) -> None:
+    package = tmp_path / "program"
+    (package / "part").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "part" / "one.py").write_text("one = 1\n")
+    before = hash_of(package)
+    # [["program/__init__.py", SHA-256 of nothing], ["program/part/one.py", SHA-256 of its 8 bytes]] in CBOR
+    listed = (
+        b"\x82"
+        + b"\x82\x73program/__init__.py\x58\x20" + hashlib.sha256(b"").digest()
+        + b"\x82\x73program/part/one.py\x58\x20" + hashlib.sha256(b"one = 1\n").digest()
+    )  # fmt: skip
+    assert before == hashlib.sha256(listed).digest()
+    (package / "notes.txt").write_text("not a program")
+    assert hash_of(package) == before
+    (package / "part" / "one.py").write_text("one = 2\n")
+    changed = hash_of(package)
+    (package / "part" / "one.py").rename(package / "part" / "two.py")
+    assert len({before, changed, hash_of(package)}) == 3
