@@ -13,8 +13,8 @@ from typing import Any
 from embit import bip32, ec
 from nacl.signing import SigningKey
 from sqlalchemy.orm import Session
-from undercroft_demo.node import Node
 
+from undercroft_demo.node import Node
 from undercroft_host.gateway.follower import SyncReport, sync
 from undercroft_host.gateway.watch import ensure_watching
 from undercroft_host.store.engine import Store

@@ -150,8 +150,11 @@ class ScriptedAppliance:
 
     def note(self, event: str) -> None:
         """Add an entry to its log."""
-        previous = sha256(self.log[-1].to_bytes()) if self.log else bytes(32)
-        self.log.append(LogEntry(len(self.log), previous, NOW, event, ()))
+        self.log.append(LogEntry(len(self.log), self.log_head, NOW, event, ()))
+
+    @property
+    def log_head(self) -> bytes:
+        return sha256(self.log[-1].to_bytes()) if self.log else bytes(32)
 
     def reply(self, message: bytes) -> bytes:
         request = open_request(message, cose.read(message), (QUORUM.vault_key,))
@@ -161,7 +164,7 @@ class ScriptedAppliance:
             request.header.sequence,
             sha256(message),
             self.policy_hash,
-            sha256(self.log[-1].to_bytes()) if self.log else bytes(32),
+            self.log_head,
         )
         body = self._body(request.body)
         if not isinstance(request.body, StatusRequest):
@@ -176,7 +179,7 @@ class ScriptedAppliance:
         if isinstance(request, BatchRequest):
             return BatchReply(request.batch_id, tuple(self._verdict(request, one) for one in request.transactions))
         if isinstance(request, LogRequest):
-            seal = stated(LogSeal(QUORUM.id, len(self.log), sha256(self.log[-1].to_bytes())), self.identity)
+            seal = stated(LogSeal(QUORUM.id, len(self.log), self.log_head), self.identity)
             return LogReply(tuple(self.log[request.start :]), seal)
         if isinstance(request, LockRequest):
             return Done("empty")
@@ -226,14 +229,14 @@ def found(store: Store) -> None:
 def cleared_payment(store: Store, clock: Ticking, *, coins: int = 2, payees: int = 2, prefix: str = "w") -> int:
     """A payment of ``payees`` cleared withdrawals that spends ``coins`` coins of 100,000 sats each; its id."""
     paid_sats = (coins * 100_000 - 30_000) // payees
-    endow(store, QUORUM, "shop", *([100_000] * coins))
+    endow(store, QUORUM, f"shop-{prefix}", *([100_000] * coins))
     with store.begin("test") as session:
         for at in range(payees):
             request_withdrawal(
                 session,
                 quorum=QUORUM,
                 id=f"{prefix}{at}",
-                account="shop",
+                account=f"shop-{prefix}",
                 address=OUTSIDER,
                 amount_sats=paid_sats - at,
                 clock=clock,

@@ -1,1 +1,1 @@
-"""The stage for the demo and the system tests: a real node, real lines, real appliances, scripted owners. Never shipped."""
+"""The stage for demo and system tests: a real node, real lines, real appliances, scripted owners. Never shipped."""

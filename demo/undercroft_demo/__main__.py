@@ -1,4 +1,4 @@
-"""`make demo`: the main job on real parts, told step by step; the last line is JSON read back from chain and database."""
+"""`make demo`: the main job on real parts, told step by step; its last line is JSON read from chain and database."""
 
 from __future__ import annotations
 

@@ -36,7 +36,13 @@ class Operator:
         command = [sys.executable, "-m", "undercroft_host.cli.main", "--home", str(self.home), "--json", *arguments]
         environment = {**os.environ, "NO_COLOR": "1"}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         if done.returncode not in expect:
             raise UnexpectedExitError(

@@ -20,7 +20,7 @@ version = 1
 name = "daily payouts"
 
 # One transaction: payees and fee together.
-hold_above_sats = 100_000_000
+hold_above_sats = 155_000_000
 refuse_above_sats = 500_000_000
 
 # The fee: all three caps must hold (parts per million of what is paid; sats per 1000 virtual bytes).

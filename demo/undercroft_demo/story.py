@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .intruder import Intruder, with_change_at, with_less_change
+from .operator import Outcome
 from .stage import PEOPLE, Stage
 from .telling import Telling
 
 CUSTOMERS: Final = ("ada", "bela", "chen", "dora", "emil")
-DEPOSITS_SATS: Final = (60_000_000, 45_000_000, 150_000_000, 30_000_000, 75_000_000, 20_000_000, 90_000_000, 55_000_000)
+DEPOSITS_SATS: Final = (
+    60_000_000, 65_000_000, 120_000_000, 70_000_000, 75_000_000, 20_000_000, 50_000_000, 110_000_000
+)  # fmt: skip
 PAYEES: Final = 25
 FROM_CSV: Final = 20
 PAYEE_KINDS: Final = ("bech32", "bech32m", "p2sh-segwit", "legacy")
-OVER_THE_LIMIT_SATS: Final = 120_000_000
+OVER_THE_LIMIT_SATS: Final = 165_000_000
 CONFIRMATIONS: Final = 6
 FAR_INDEX: Final = 2_000_000_000
 
@@ -120,7 +123,9 @@ class Story:
         self._check(states == {"credited": len(DEPOSITS_SATS)}, f"deposits: {states}")
         credited = sum(deposit["amount_sats"] for deposit in self.operator("deposit", "list"))
         self._check(credited == sum(DEPOSITS_SATS), f"credited {credited}")
-        self.tell.shown(f"{len(DEPOSITS_SATS)} deposits, {self.tell.money(credited)}, credited after {CONFIRMATIONS} blocks")
+        self.tell.shown(
+            f"{len(DEPOSITS_SATS)} deposits, {self.tell.money(credited)}, credited after {CONFIRMATIONS} blocks"
+        )
 
     # --- 5 ---------------------------------------------------------------------------------------------------------
 
@@ -139,10 +144,12 @@ class Story:
         other = self.operator.run(
             "withdrawal", "request", *self._options({**orders[-1], "amount_sats": 1_000_000}), expect=(4,)
         )
-        self.tell.say(f"the same id with another amount: {other.said.strip().splitlines()[0]} (exit {other.exit_code})")
+        self.tell.say(f"the same id with another amount: {_error_of(other)} (exit {other.exit_code})")
         self.operator("risk", "run", "--once")
         self._check(self._states("withdrawal") == {"cleared": PAYEES}, f"risk: {self._states('withdrawal')}")
-        self.tell.shown(f"risk, in a process and with a key of its own, cleared {PAYEES} withdrawals and signed for each")
+        self.tell.shown(
+            f"risk, in a process and with a key of its own, cleared {PAYEES} withdrawals and signed for each"
+        )
         payment = self.operator("payment", "build", "--feerate", "5")
         number = payment["id"]
         self.tell.say(
@@ -171,7 +178,7 @@ class Story:
             self._check(said.startswith("refused"), f"{name}: {said}")
             self.refusals.append(f"change tampered: {said}")
             self.tell.shown(f"{name}: {said}")
-        self.tell.screen("bob", self._last_notice("bob"))
+        self.tell.screen("bob", self._block("bob", "change-index"))
         bob = self.stage.sites["bob"]
         bob.device.pull_plug()
         bob.device.power_on()
@@ -205,7 +212,7 @@ class Story:
             f"{self.tell.money(OVER_THE_LIMIT_SATS)}: the online risk cleared it, both appliances hold it for their "
             f"owners (exit {sent.exit_code})"
         )
-        self.tell.screen("alice", self._last_notice("alice"))
+        self.tell.screen("alice", self._block("alice", "hold "))
         self.operator("payment", "cancel", number)
         self.operator("withdrawal", "cancel", "w-over")
         self.tell.say("the owners do not approve it; the operator cancels it, its coins and its money are free again")
@@ -273,7 +280,7 @@ class Story:
                 "id": f"w-{number:03}",
                 "account": CUSTOMERS[number % len(CUSTOMERS)],
                 "address": wallet("getnewaddress", "", PAYEE_KINDS[number % len(PAYEE_KINDS)], wallet="payer"),
-                "amount_sats": 1_000_000 + 77_777 * number,
+                "amount_sats": 5_000_000 + 77_777 * number,
             }
             for number in range(1, PAYEES + 1)
         ]
@@ -308,10 +315,15 @@ class Story:
     def _excerpt(self, name: str, pattern: str) -> str:
         return self.stage.sites[name].owner.wait_for(pattern, 5)[0].removesuffix("\n> ")
 
-    def _last_notice(self, name: str) -> str:
-        transcript = self.stage.sites[name].owner.transcript
-        block = transcript[transcript.rindex("\n--- ") :].strip("\n")
-        return "\n".join(line for line in block.splitlines() if not line.startswith("undercroft>"))
+    def _block(self, name: str, word: str) -> str:
+        """The newest block on an owner's screen that holds this word."""
+        blocks = self.stage.sites[name].owner.transcript.split("\n--- ")
+        found = next(block for block in reversed(blocks) if word in block)
+        return "\n".join(line for line in f"--- {found}".splitlines() if not line.startswith("undercroft>"))
+
+
+def _error_of(outcome: Outcome) -> str:
+    return str(json.loads(outcome.said)["error"]["message"])
 
 
 def last_line(summary: dict[str, Any]) -> str:

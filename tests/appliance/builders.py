@@ -145,6 +145,7 @@ def clearance(
     amount_sats: int = PAID_SATS,
     script: bytes = P2WPKH,
     expires: int = UTC + 3600,
+    *,
     quorum_id: bytes = QUORUM.id,
     key: SigningKey = RISK,
 ) -> Output:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from exchange import Exchange, Ticking, make_quorum, open_store, register
 from undercroft_demo.node import Node
-
 from undercroft_host.store.engine import Store
 from undercroft_protocol.messages import Quorum
 
@@ -39,3 +39,4 @@ def exchange(tmp_path: Path, node: Node) -> Iterator[Exchange]:
     founded = Exchange.founded(tmp_path, node, salt=str(tmp_path))
     yield founded
     founded.store.close()
+    node.rpc("unloadwallet", founded.wallet)

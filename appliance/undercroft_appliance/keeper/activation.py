@@ -83,7 +83,7 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     if request.envelope.quorum_id != quorum.id:
         raise Refusal(ENVELOPE_UNUSABLE, "it is not bound to this quorum")
     _check_policy(quorum, policy, request.approvals)
-    _check_seal(quorum, owner, request.log_seal)
+    log_seal = _log_seal(quorum, owner, request.log_seal)
     session.seal(quorum)
     site = _ask_site(parts, quorum, owner, policy)
     if (
@@ -96,7 +96,7 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     with_passphrase(parts, lambda: parts.keys.unlock(request.envelope, quorum.id))
     session.clock.confirm(request.time, arrived)
     session.unlock(quorum, owner, site, policy)
-    _continue_log(parts, quorum, owner, request.log_seal)
+    _continue_log(parts, (quorum.id, owner.identity), log_seal)
     facts = (
         f"owner {owner.name} at {site}, quorum {quorum.code}",
         f"policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",
@@ -159,7 +159,7 @@ def arm(parts: Parts, request: ArmRequest) -> Outcome:
     if granted.activation_id != session.activation_id:
         raise Refusal(GRANT_OTHER_ACTIVATION, granted.activation_id.hex())
     now = session.clock.now()
-    ledger = Ledger.armed(now, session.remembered(current.quorum.id), granted.ledger)
+    ledger = Ledger.armed(now, session.ledger(current.quorum.id), granted.ledger)
     lines = [
         f"{granter.name} at {granted.site} arms this appliance for {duration(granted.life_seconds)}.",
         f"Policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",
@@ -168,7 +168,7 @@ def arm(parts: Parts, request: ArmRequest) -> Outcome:
     if parts.screen.ask(TITLE_ARM, lines, PROMPT_ARM, CHOICES_ARM) != CHOICES_ARM[0]:
         raise Refusal(OWNER_DECLINED, TITLE_ARM)
     # The ledger starts when the owner says yes: what was unknown stays so for a whole window from then on.
-    ledger = Ledger.armed(session.clock.now(), session.remembered(current.quorum.id), granted.ledger)
+    ledger = Ledger.armed(session.clock.now(), session.ledger(current.quorum.id), granted.ledger)
     session.arm(ledger, granted.life_seconds)
     facts = (
         f"by {granter.name} at {granted.site} for {duration(granted.life_seconds)}",
@@ -194,7 +194,7 @@ def _check_policy(quorum: Quorum, policy: Policy, approvals: Sequence[bytes]) ->
         raise Refusal(APPROVALS_INSUFFICIENT, f"{len(approvers)} of {APPROVALS_NEEDED} owners approved it")
 
 
-def _check_seal(quorum: Quorum, owner: Owner, data: bytes | None) -> LogSeal | None:
+def _log_seal(quorum: Quorum, owner: Owner, data: bytes | None) -> LogSeal | None:
     if data is None:
         return None
     try:
@@ -207,9 +207,7 @@ def _check_seal(quorum: Quorum, owner: Owner, data: bytes | None) -> LogSeal | N
     return seal
 
 
-def _continue_log(parts: Parts, quorum: Quorum, owner: Owner, data: bytes | None) -> None:
-    seal = _check_seal(quorum, owner, data)
-    key = (quorum.id, owner.identity)
+def _continue_log(parts: Parts, key: tuple[bytes, bytes], seal: LogSeal | None) -> None:
     # What this keeper wrote itself since start is longer than any seal that the host could bring.
     if parts.log.owner != key and seal is not None:
         parts.log.continue_from(seal.length, seal.head)
@@ -279,13 +277,12 @@ def _ledger_to_carry(parts: Parts, current: Unlocked, policy: Policy) -> tuple[S
     """What this appliance knows to be spent; the owner's word that it is nothing; or None."""
     longest = policy.windows[-1].seconds
     now = parts.session.clock.now()
-    armed = current.armed
-    if armed is not None and armed.ledger.knows(longest, now):
-        return armed.ledger.carried(longest, now)
-    own = parts.session.remembered(current.quorum.id) if armed is None else armed.ledger.entries
-    # Who has signed something in that time cannot say that it was nothing.
-    if any(now - entry.at < longest for entry in own):
-        return None
+    ledger = parts.session.ledger(current.quorum.id)
+    if ledger is not None:
+        carried = ledger.carried(longest, now)
+        # Who has signed something in that time cannot say that it was nothing.
+        if carried is not None or not ledger.is_idle(longest, now):
+            return carried
     lines = [
         "This appliance does not know what was spent before.",
         f"If you know that this quorum signed nothing in the last {duration(longest)}, type {EMPTY_WORD}.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from undercroft_protocol.bitcoin.transaction import txid_to_hex
-from undercroft_protocol.messages import HELD, REFUSED, SIGNED, BatchReply, BatchRequest, Policy, Verdict
+from undercroft_protocol.messages import HELD, REFUSED, SIGNED, BatchReply, BatchRequest, Verdict
 
 from . import show
 from .judge import HOLD, REFUSE, SIGN, Finding, Judgement, Standing, judge, judge_transaction
@@ -64,30 +64,32 @@ def review(parts: Parts, answer: Callable[[Verdict], None]) -> None:
         parts.screen.notice(TITLE_HELD, ["Nothing is held."])
     for txid, proven in list(armed.held.items()):
         before = judge_transaction(proven, policy, _standing(parts, armed), approved=False).judgements[0]
-        lines = (*show.transaction(proven, parts.setup.network), *show.findings(before))
-        choice = parts.screen.ask(TITLE_HELD, lines, PROMPT_HELD, CHOICES_HELD)
+        choice = _ask(parts, before)
         if choice == LATER:
             continue
         del armed.held[txid]
-        verdict, outcome = (
-            _approved(parts, current, policy, armed, before) if choice == APPROVE else _declined(parts, before)
-        )
+        if choice == APPROVE:
+            # What was true when it was held may not be true now: only "hold" is overruled by the owner.
+            judged = judge_transaction(proven, policy, _standing(parts, armed), approved=True)
+            armed.ledger = judged.ledger
+            verdict, outcome = _settle(parts, current, armed, judged.judgements[0], "approved by the owner")
+        else:
+            verdict, outcome = _declined(parts, before)
         answer(verdict)
         parts.screen.notice(TITLE_HELD, outcome)
+
+
+def _ask(parts: Parts, before: Judgement) -> str:
+    if before.action == REFUSE:
+        # Nothing is left to decide: the rules say no by now, and "approve" only makes them say so.
+        return APPROVE
+    lines = (*show.transaction(before.proven, parts.setup.network), *show.findings(before))
+    return parts.screen.ask(TITLE_HELD, lines, PROMPT_HELD, CHOICES_HELD)
 
 
 def _standing(parts: Parts, armed: Armed) -> Standing:
     clock = parts.session.clock
     return Standing(clock.now(), clock.confirmed_utc(), armed.ledger, armed.history, armed.height)
-
-
-def _approved(
-    parts: Parts, current: Unlocked, policy: Policy, armed: Armed, before: Judgement
-) -> tuple[Verdict, Sequence[str]]:
-    # What was true when it was held may not be true now: the limits are looked at again, and only "hold" is overruled.
-    judged = judge_transaction(before.proven, policy, _standing(parts, armed), approved=True)
-    armed.ledger = judged.ledger
-    return _settle(parts, current, armed, judged.judgements[0], "approved by the owner")
 
 
 def _declined(parts: Parts, before: Judgement) -> tuple[Verdict, Sequence[str]]:

@@ -35,17 +35,17 @@ class Ledger:
     entries: tuple[Entry, ...] = ()
 
     @classmethod
-    def armed(cls, now: float, own: Iterable[Entry], carried: Iterable[Spent] | None) -> Self:
-        """The ledger to start with: what this appliance remembers joined with what the grant carries (None: unknown).
+    def armed(cls, now: float, own: Ledger | None, carried: Iterable[Spent] | None) -> Ledger:
+        """The ledger to start with: what this appliance remembers joined with what the grant carries (None: nothing).
 
         A transaction that both know is counted once, at its later time.
         """
+        if carried is None:
+            return cls(now) if own is None else own
         # The granter's clock ran on while the grant was on its way: the ages are at least these, so nothing leaves a
         # window early.
-        brought = [
-            Entry(now - item.age_seconds, item.amount_sats, item.txid) for item in (() if carried is None else carried)
-        ]
-        return cls(now if carried is None else -math.inf, joined(own, brought))
+        brought = [Entry(now - item.age_seconds, item.amount_sats, item.txid) for item in carried]
+        return cls(-math.inf, joined(() if own is None else own.entries, brought))
 
     def opens_at(self, window_seconds: int) -> float:
         """When (monotonic seconds) a window of this length is known from end to end."""
@@ -73,13 +73,23 @@ class Ledger:
         """The ledger without what no window can count any more."""
         return replace(self, entries=self._within(longest_seconds, now))
 
-    def carried(self, longest_seconds: int, now: float) -> tuple[Spent, ...]:
-        """For a grant: what left in the longest window. Ages are rounded down: nothing looks older than it is."""
+    def carried(self, longest_seconds: int, now: float) -> tuple[Spent, ...] | None:
+        """For a grant: what left in the longest window, or None when that is not known, or more than a grant can hold.
+
+        Ages are rounded down: nothing looks older than it is.
+        """
+        known = self._within(longest_seconds, now)
+        if not self.knows(longest_seconds, now) or len(known) > MOST_ENTRIES:
+            return None
         return tuple(
             Spent(age_seconds=max(0, math.floor(now - entry.at)), amount_sats=entry.amount_sats, txid=entry.txid)
-            for entry in self._within(longest_seconds, now)
+            for entry in known
             if entry.amount_sats
         )
+
+    def is_idle(self, window_seconds: int, now: float) -> bool:
+        """Whether nothing that is known left in the last ``window_seconds``."""
+        return not self._within(window_seconds, now)
 
     def _within(self, window_seconds: int, now: float) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if now - entry.at < window_seconds)

@@ -98,7 +98,11 @@ class OwnerScreen:
         self, title: str, lines: Sequence[str], prompt: str, choices: tuple[str, ...], deadline: float
     ) -> str:
         number = self._next_number()
-        self._wires.send_panel(Question(number, title, wrapped(lines), prompt, choices))
+        shown = wrapped(lines)
+        # Never cut off: what one question cannot hold is shown before it.
+        if len(shown) > MOST_LINES:
+            self.notice(title, shown[:-MOST_LINES])
+        self._wires.send_panel(Question(number, title, shown[-MOST_LINES:], prompt, choices))
         try:
             answer = self._wait(lambda event: self._answer_to(event, number), deadline, terminal=False)
         except Refusal:

@@ -275,7 +275,7 @@ class _Builder:
             # Attack: a vault that was taken over clears its own payees.
             raise Refusal(CLEARANCE_UNTRUSTED, where) from error
         except ProtocolError as error:
-            raise Refusal(CLEARANCE_MALFORMED, f"{where}: {error}"[:180]) from error
+            raise Refusal(CLEARANCE_MALFORMED, f"{where}: {error}") from error
         # Attack: the same risk service clears for a test quorum, and the clearance is used here.
         if clearance.quorum_id != self.quorum.id:
             raise Refusal(CLEARANCE_OTHER_QUORUM, f"{where}: withdrawal {clearance.withdrawal_id}")

@@ -25,6 +25,10 @@ COUNTED: Final = frozenset({COARSE_MALFORMED, COARSE_UNTRUSTED, COARSE_REPLAY, C
 """Ten refusals of these classes by an armed appliance, and it wipes itself: somebody is trying."""
 
 
+MOST_DETAIL: Final = 160
+"""Characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalCode:
     """A stable code; ``coarse`` is what the host gets; ``meaning`` tells the owner what it is and what to do next."""
@@ -39,8 +43,9 @@ class Refusal(Exception):  # noqa: N818 - the field's word; it is an answer, not
 
     def __init__(self, code: RefusalCode, detail: str = "") -> None:
         self.code = code
-        self.detail = detail
-        super().__init__(f"{code.name}: {detail}" if detail else code.name)
+        # Attack: a content type of four megabytes comes back in the error text and floods screen and log.
+        self.detail = detail[:MOST_DETAIL]
+        super().__init__(f"{code.name}: {self.detail}" if detail else code.name)
 
     @property
     def lines(self) -> tuple[str, ...]:

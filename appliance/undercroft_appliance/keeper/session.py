@@ -17,7 +17,7 @@ from undercroft_protocol.messages import ARMED, EMPTY, SEALED, UNLOCKED, Owner, 
 
 from .clock import Clock
 from .history import History
-from .ledger import Entry, Ledger
+from .ledger import Ledger
 from .parse import Expected
 from .prove import ProvenTransaction
 from .refusals import ALREADY_ARMED, ALREADY_UNLOCKED, NOT_ACTIVATED, NOT_ARMED, NOT_UNLOCKED, Refusal
@@ -70,7 +70,7 @@ class Session:
         self.frozen: dict[bytes, str] = {}
         self._sealed: Quorum | None = None
         self._unlocked: Unlocked | None = None
-        self._remembered: dict[bytes, tuple[Entry, ...]] = {}
+        self._remembered: dict[bytes, Ledger] = {}
 
     @property
     def state(self) -> str:
@@ -161,9 +161,15 @@ class Session:
         self._sealed = None
         self._unlocked = Unlocked(quorum, owner, site, policy, self.clock.now() + life)
 
-    def remembered(self, quorum_id: bytes) -> tuple[Entry, ...]:
-        """What this appliance has signed for a quorum since it was started."""
-        return self._remembered.get(quorum_id, ())
+    def ledger(self, quorum_id: bytes) -> Ledger | None:
+        """What this appliance knows of a quorum's spending, armed or not; None when it was never armed for it.
+
+        It is as good after a lock as before: a locked appliance signs nothing.
+        """
+        current = self._unlocked
+        if current is not None and current.armed is not None and current.quorum.id == quorum_id:
+            return current.armed.ledger
+        return self._remembered.get(quorum_id)
 
     def arm(self, ledger: Ledger, life_seconds: int) -> None:
         """unlocked to armed, for so many seconds."""
@@ -174,7 +180,7 @@ class Session:
     def lock(self) -> None:
         """Any state to empty, with a new activation id. The keys are wiped by whoever calls this, and first."""
         if self._unlocked is not None and self._unlocked.armed is not None:
-            self._remembered[self._unlocked.quorum.id] = self._unlocked.armed.ledger.entries
+            self._remembered[self._unlocked.quorum.id] = self._unlocked.armed.ledger
         self._sealed = None
         self._unlocked = None
         self.activation_id = self._random(ACTIVATION_ID_BYTES)

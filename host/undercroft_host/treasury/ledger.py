@@ -60,7 +60,7 @@ def find(session: Session, kind: str, subject: str) -> Journal | None:
 def lines_of(session: Session, journal: Journal) -> dict[str, int]:
     """The lines of an entry: sats by account."""
     rows = session.execute(select(Posting.account, Posting.amount_sats).where(Posting.journal == journal.id))
-    return dict(tuple(row) for row in rows)
+    return {row.account: row.amount_sats for row in rows}
 
 
 def balance(session: Session, account: str) -> int:

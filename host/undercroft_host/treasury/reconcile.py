@@ -60,9 +60,7 @@ class Reconciliation:
     customers_sats: int
 
 
-def reconcile(
-    session: Session, node: NodeRpc, *, wallet: str = DEFAULT_WALLET, scan: bool = False
-) -> Reconciliation:
+def reconcile(session: Session, node: NodeRpc, *, wallet: str = DEFAULT_WALLET, scan: bool = False) -> Reconciliation:
     """Compare the ledger, the coins as recorded, and the node's own list of them.
 
     The node's list is its watch-only wallet's; with ``scan`` it is the whole set of unspent outputs, which takes no

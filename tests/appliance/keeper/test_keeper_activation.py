@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,11 @@ from appliance.builders import (
     STRANGER,
     UTC,
     approvals,
+    change,
+    clearance,
     good_batch,
     good_request_of,
+    only,
     stated,
 )
 from appliance.keeper.keeper_support import Bench
@@ -219,12 +223,24 @@ def test_an_armed_appliance_grants_with_its_own_ledger_and_is_not_asked(bench: B
 
 
 def test_attack_who_has_signed_cannot_attest_that_nothing_was_signed(bench: Bench) -> None:
-    quick = dataclasses.replace(POLICY, windows=(dataclasses.replace(POLICY.windows[0], seconds=60), POLICY.windows[1]))
-    bench.armed(policy=quick)
-    bench.verdicts(good_batch(policy_hash=quick.hash))
+    hour = dataclasses.replace(POLICY, windows=POLICY.windows[:1], idle_seconds=0)
+    bench.armed(None, hour)
+    bench.clock.seconds += 3600
+    batch = only(good_batch(policy_hash=hour.hash), outputs=(clearance(expires=UTC + 86_400), change()))
+    assert [one.verdict for one in bench.verdicts(batch, expires=UTC + 86_400)] == ["signed"]
+    bench.ask(LockRequest(), expires=UTC + 86_400)
+    longer = dataclasses.replace(hour, windows=POLICY.windows)
+    bench.activated(longer)
+    assert granted(bench, grant_request(policy_hash=longer.hash)).ledger is None
+
+
+def test_a_locked_appliance_still_knows_what_it_signed(bench: Bench) -> None:
+    bench.armed()
+    (verdict,) = bench.verdicts(good_batch())
     bench.ask(LockRequest())
-    bench.activated(quick)
-    assert granted(bench, grant_request(policy_hash=quick.hash)).ledger is None
+    bench.clock.seconds += 100
+    bench.activated()
+    assert granted(bench).ledger == (Spent(100, PAID_SATS + FEE_SATS, verdict.txid),)
 
 
 def test_an_owner_declines_to_grant(bench: Bench) -> None:
@@ -245,7 +261,7 @@ def test_an_owner_declines_to_grant(bench: Bench) -> None:
     ],
 )
 def test_attack_a_request_for_a_grant_on_other_terms(
-    bench: Bench, changes: dict[str, object], code: refusals.RefusalCode
+    bench: Bench, changes: dict[str, Any], code: refusals.RefusalCode
 ) -> None:
     bench.activated()
     asked = len(bench.owner.questions)
@@ -293,7 +309,9 @@ def test_the_owner_is_told_how_the_windows_start(bench: Bench) -> None:
     bench.ask(bench.grant((Spent(10, 123_456, b"\x01" * 32),)))
     lines = "\n".join(bench.owner.questions[-1].lines)
     assert "In the last 1 h: 123456 sats" in lines
-    bench.ask(LockRequest())
+
+
+def test_the_owner_is_told_that_what_is_unknown_counts_as_spent(bench: Bench) -> None:
     bench.activated()
     bench.ask(bench.grant(None))
     assert "unknown, so all of it counts as spent for 1 d" in "\n".join(bench.owner.questions[-1].lines)
@@ -318,7 +336,7 @@ def test_an_owner_declines_to_arm(bench: Bench) -> None:
         ({"life_seconds": POLICY.activation_seconds + 1}, refusals.GRANT_LIFE),
     ],
 )
-def test_attack_a_grant_on_other_terms(bench: Bench, changes: dict[str, object], code: refusals.RefusalCode) -> None:
+def test_attack_a_grant_on_other_terms(bench: Bench, changes: dict[str, Any], code: refusals.RefusalCode) -> None:
     bench.activated()
     assert bench.refusal(bench.grant(**changes)).startswith(code.name)
     assert bench.keeper.session.state == "unlocked"

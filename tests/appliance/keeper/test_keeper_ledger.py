@@ -7,7 +7,7 @@ import math
 import pytest
 
 from undercroft_appliance.keeper import refusals
-from undercroft_appliance.keeper.ledger import Entry, Ledger, joined
+from undercroft_appliance.keeper.ledger import MOST_ENTRIES, Entry, Ledger, joined
 from undercroft_appliance.keeper.refusals import Refusal
 from undercroft_protocol.messages import Spent
 
@@ -15,7 +15,7 @@ A, B, C = (bytes([number]) * 32 for number in (1, 2, 3))
 
 
 def test_attack_an_unknown_ledger_counts_as_spent_for_a_whole_window() -> None:
-    ledger = Ledger.armed(50.0, (), None)
+    ledger = Ledger.armed(50.0, None, None)
     for now in (50.0, 109.9):
         with pytest.raises(Refusal) as caught:
             ledger.spent_sats(60, now)
@@ -24,22 +24,31 @@ def test_attack_an_unknown_ledger_counts_as_spent_for_a_whole_window() -> None:
 
 
 def test_a_carried_ledger_is_known_at_once() -> None:
-    ledger = Ledger.armed(1000.0, (), (Spent(10, 500, A), Spent(59, 70, B), Spent(60, 9, C)))
+    ledger = Ledger.armed(1000.0, None, (Spent(10, 500, A), Spent(59, 70, B), Spent(60, 9, C)))
     assert ledger.spent_sats(60, 1000.0) == 570
     assert ledger.spent_sats(60, 1001.0) == 500
 
 
 def test_attack_what_two_appliances_know_is_neither_lost_nor_counted_twice() -> None:
-    own = (Entry(990.0, 500, A), Entry(980.0, 40, C))
+    own = Ledger(-math.inf, (Entry(990.0, 500, A), Entry(980.0, 40, C)))
     ledger = Ledger.armed(1000.0, own, (Spent(30, 500, A), Spent(5, 3, B)))
     assert ledger.spent_sats(3600, 1000.0) == 543
     assert [entry.at for entry in ledger.entries if entry.txid == A] == [990.0]
 
 
-def test_attack_what_the_appliance_remembers_survives_a_lock_and_an_unknown_ledger() -> None:
-    ledger = Ledger.armed(1000.0, (Entry(999.0, 500, A),), None)
-    assert not ledger.knows(100, 1099.9)
-    assert ledger.carried(3600, 1099.9) == (Spent(100, 500, A),)
+def test_attack_what_the_appliance_remembers_survives_a_lock_and_a_grant_that_knows_nothing() -> None:
+    known = Ledger(-math.inf, (Entry(999.0, 500, A),))
+    assert Ledger.armed(1000.0, known, None).spent_sats(3600, 1000.0) == 500
+    unknown = Ledger(700.0, (Entry(999.0, 500, A),))
+    assert not Ledger.armed(1000.0, unknown, None).knows(3600, 1000.0)
+    assert Ledger.armed(1000.0, unknown, ()).spent_sats(3600, 1000.0) == 500
+
+
+def test_a_grant_carries_nothing_when_it_does_not_know_or_cannot_hold_it() -> None:
+    assert Ledger(1000.0).carried(60, 1059.9) is None
+    assert Ledger(1000.0).carried(60, 1060.0) == ()
+    many = tuple(Entry(1.0, 1, at.to_bytes(32, "big")) for at in range(MOST_ENTRIES + 1))
+    assert Ledger(-math.inf, many).carried(60, 2.0) is None
 
 
 def test_a_grant_carries_ages_that_never_look_older_than_they_are() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from nacl.signing import SigningKey
 
 from appliance.builders import (
     COIN_SATS,
@@ -149,8 +150,8 @@ def test_attack_clearance_that_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize("key", [VAULT, STRANGER])
-def test_attack_vault_or_stranger_clears_a_payee(key: object) -> None:
-    assert refused(only(good_batch(), outputs=(clearance(key=key), change()))) is refusals.CLEARANCE_UNTRUSTED  # type: ignore[arg-type]
+def test_attack_vault_or_stranger_clears_a_payee(key: SigningKey) -> None:
+    assert refused(only(good_batch(), outputs=(clearance(key=key), change()))) is refusals.CLEARANCE_UNTRUSTED
 
 
 def test_attack_clearance_with_one_bit_changed() -> None:

@@ -46,6 +46,10 @@ def test_the_host_learns_one_of_few_words() -> None:
     }
 
 
+def test_attack_a_refusal_floods_neither_screen_nor_log() -> None:
+    assert len(str(Refusal(refusals.MALFORMED_MESSAGE, "x" * 1_000_000))) < 200
+
+
 def test_a_refusal_tells_the_owner_the_numbers_and_what_to_do() -> None:
     refusal = Refusal(refusals.FEE_LIMIT, "9 > 8 sats")
     assert refusal.lines == ("fee-limit: 9 > 8 sats", refusals.FEE_LIMIT.meaning)

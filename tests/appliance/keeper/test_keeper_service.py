@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
+from nacl.signing import SigningKey
 
 from appliance.builders import (
     ALICE,
@@ -286,7 +287,22 @@ def test_attack_a_held_transaction_is_approved_when_it_may_no_longer_be_signed(b
     bench.clock.seconds += 3000
     bench.keeper.session.used()
     bench.clock.seconds += 700
-    bench.owner.answers[batches.PROMPT_HELD] = batches.APPROVE
+    asked = len(bench.owner.questions)
+    bench.command("held")
+    assert verdicts_of(bench.keeper.handle(data)) == [("refused", "policy")]
+    assert len(bench.owner.questions) == asked
+
+
+def test_attack_a_clearance_runs_out_while_the_owner_thinks(bench: Bench) -> None:
+    bench.armed(policy=HOLDING)
+    data = bench.sealed(only(HELD_BATCH, outputs=(clearance(expires=UTC + 100), change())))
+    bench.keeper.handle(data)
+
+    def slowly(_: Question) -> str:
+        bench.clock.seconds += 101
+        return batches.APPROVE
+
+    bench.owner.answers[batches.PROMPT_HELD] = slowly
     bench.command("held")
     assert verdicts_of(bench.keeper.handle(data)) == [("refused", "policy")]
 
@@ -343,9 +359,9 @@ def test_attack_a_new_message_while_an_approval_is_on_the_screen_has_to_wait(ben
 
 
 @pytest.mark.parametrize("sender", [VAULT, STRANGER])
-def test_a_freeze_by_any_owner_acts_at_once_and_the_open_question_is_void(bench: Bench, sender: object) -> None:
+def test_a_freeze_by_any_owner_acts_at_once_and_the_open_question_is_void(bench: Bench, sender: SigningKey) -> None:
     bench.armed()
-    frozen = bench.sealed(freeze_by(BOB), sender, sequence=0, activation_id=bytes(16))  # type: ignore[arg-type]
+    frozen = bench.sealed(freeze_by(BOB), sender, sequence=0, activation_id=bytes(16))
     while_asking(bench, "Do you approve every rule?", lambda: bench.send(frozen))
     exact = bench.refusal(PolicyOffer(dataclasses.replace(POLICY, version=2)))
     assert exact.startswith(refusals.INTERRUPTED.name)

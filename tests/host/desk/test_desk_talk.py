@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import message_examples as examples
 import pytest
-from exchange import Ticking, open_store
-from scripted_appliance import IDENTITY, QUORUM, STRANGER, ScriptedAppliance, altered, found, public, talking
+from exchange import Ticking
+from scripted_appliance import IDENTITY, QUORUM, STRANGER, ScriptedAppliance, altered, public, talking
 from scripted_appliance import request_of, stated
 
 from undercroft_host.desk.links import open_link
@@ -41,19 +40,6 @@ from undercroft_protocol.messages import (
     Value,
     open_request,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path)
-    found(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def alice() -> ScriptedAppliance:
-    return ScriptedAppliance("alice")
 
 
 def header_of(message: bytes) -> tuple[int, bytes, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from exchange import Exchange
 from sqlalchemy import select
-from undercroft_demo.node import PAYER
 
+from exchange import Exchange
+from undercroft_demo.node import PAYER
 from undercroft_host.errors import (
     BroadcastRefused,
     NodeAnswerStrange,

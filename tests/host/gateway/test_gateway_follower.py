@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchange import NOW, OUTSIDER, Exchange, account_key, open_store, register
 from sqlalchemy import select
-from undercroft_demo.node import PAYER, Node
 
+from exchange import NOW, OUTSIDER, Exchange, account_key, open_store, register
+from undercroft_demo.node import PAYER, Node
 from undercroft_host.errors import ChainForeign, NodeUnreachable, WrongChain
 from undercroft_host.gateway.follower import confirmations, sync
 from undercroft_host.gateway.rpc import NodeRpc
@@ -308,9 +308,8 @@ def test_two_followers_at_once_credit_a_deposit_once(exchange: Exchange) -> None
 
 
 def test_node_with_a_foreign_chain_is_an_alarm(exchange: Exchange, tmp_path: Path) -> None:
-    with Node.started(tmp_path / "other node") as other:
-        with pytest.raises(ChainForeign):
-            sync(exchange.store, other.client, Network.REGTEST, clock=exchange.clock)
+    with Node.started(tmp_path / "other node") as other, pytest.raises(ChainForeign):
+        sync(exchange.store, other.client, Network.REGTEST, clock=exchange.clock)
 
 
 def test_wrong_chain_and_a_node_that_is_down_write_nothing(exchange: Exchange) -> None:

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from undercroft_demo.node import PAYER, Node
 
+from undercroft_demo.node import PAYER, Node
 from undercroft_host.errors import NodeAnswerStrange, NodeBusy, NodeRefused, NodeUnreachable, WrongChain
 from undercroft_host.gateway.rpc import NodeRpc, amount_to_sats
 from undercroft_protocol.bitcoin.network import Network
@@ -105,7 +105,7 @@ def test_wrong_cookie_is_unreachable_and_not_shown(node: Node, cookie: Path) -> 
 
 
 def test_node_that_is_down_is_unreachable(cookie: Path) -> None:
-    with pytest.raises(NodeUnreachable, match="127.0.0.1:1"):
+    with pytest.raises(NodeUnreachable, match=r"127\.0\.0\.1:1"):
         NodeRpc("http://127.0.0.1:1", cookie).call("getblockcount")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from exchange import Ticking
 from sqlalchemy import text
 
+from exchange import Ticking
 from undercroft_host.errors import AuditBroken
 from undercroft_host.store import audit
 from undercroft_host.store.engine import Store

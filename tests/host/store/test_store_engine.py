@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from exchange import Ticking
 from sqlalchemy import create_engine, text
 
+from exchange import Ticking
 from undercroft_host.errors import DatabaseBusy, DatabaseEmpty, DatabaseNewer, DatabaseOlder, DatabaseProblem
 from undercroft_host.store import engine, migrations
 from undercroft_host.store.engine import Store, actor_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from exchange import Ticking
 
+from exchange import Ticking
 from undercroft_host.errors import IntegrityAlarm
 from undercroft_host.store import intents
 from undercroft_host.store.engine import Store

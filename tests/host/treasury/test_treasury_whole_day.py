@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from exchange import Exchange
-
 from undercroft_host.gateway.broadcast import broadcast
 from undercroft_host.store import audit
 from undercroft_host.treasury import ledger

@@ -6,8 +6,8 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from exchange import OUTSIDER, Ticking, make_quorum
 
+from exchange import OUTSIDER, Ticking, make_quorum
 from undercroft_host.errors import AccountUnknown, AddressInvalid, NameInvalid, QuorumUnknown
 from undercroft_host.store.engine import Store
 from undercroft_host.vault.addresses import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from exchange import OUTSIDER, Ticking, endow
 
+from exchange import OUTSIDER, Ticking, endow
 from undercroft_host.errors import CsvInvalid, HostError, InsufficientFunds, OwnAddress, WithdrawalConflict
 from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import Withdrawal

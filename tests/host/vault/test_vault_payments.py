@@ -1,4 +1,4 @@
-"""Payments: built from cleared orders and free coins, taken back only while nobody has signed, finished at two of three."""
+"""Payments: built from cleared orders and free coins, taken back while nobody has signed, finished at two of three."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from exchange import OUTSIDER, OWNERS, Ticking, endow, make_quorum, sign_with
 from sqlalchemy import select, text
 
+from exchange import OUTSIDER, OWNERS, Ticking, endow, make_quorum, sign_with
 from undercroft_host.errors import (
     CoinsExhausted,
     FeerateInvalid,

@@ -7,11 +7,11 @@ from multiprocessing.queues import Queue
 from typing import Any
 
 import pytest
-from exchange import OUTSIDER, Ticking, endow, make_quorum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from exchange import OUTSIDER, Ticking, endow, make_quorum
 from undercroft_host.errors import (
     AccountUnknown,
     AddressInvalid,
