@@ -6,6 +6,7 @@ It rebuilds each transaction from the batch alone, with embit's keys, so that it
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -257,7 +258,7 @@ def batch_of(store: Store, clock: Ticking, *payment_ids: int) -> BatchRequest:
     """The stored batch of these payments."""
     with store.begin("test") as session:
         payments = payments_by_id(session, payment_ids)
-        return build_batch(session, payments, QUORUM, POLICY.hash, clock=clock, entropy=lambda size: b"\x42" * size)
+        return build_batch(session, payments, QUORUM, POLICY.hash, clock=clock, entropy=os.urandom)
 
 
 @contextmanager

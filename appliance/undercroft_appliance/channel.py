@@ -53,7 +53,10 @@ class Channel:
 
     def fill(self) -> None:
         """Read once what is there; call it when ``fileno()`` is readable."""
-        chunk = self._socket.recv(_READ_BYTES)
+        try:
+            chunk = self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            raise ChannelError("the other process is gone") from error
         if not chunk:
             raise ChannelError("the other process is gone")
         self._buffer += chunk

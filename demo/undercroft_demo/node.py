@@ -85,10 +85,10 @@ class Node:
             node = cls(directory, port, _spawn(program, directory, port))
             try:
                 node._wait_until_ready()
-            except NodeStartError as error:
+            except BaseException as error:
                 node.stop()
                 # Between finding a port free and the node taking it, another process may have taken it.
-                if last_try or "Unable to bind" not in str(error):
+                if last_try or not isinstance(error, NodeStartError) or "Unable to bind" not in str(error):
                     raise
             else:
                 return node

@@ -31,6 +31,7 @@ from .wires import Wires
 
 _KDF = {"production": (PRODUCTION_BOUNDS, PRODUCTION_COST), "demo": (TEST_BOUNDS, TEST_COST)}
 _FIRMWARE_HASH_BYTES = 32
+STALL_SECONDS = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Keyring(
             network=Network(options.network), entropy=KernelEntropy(), kdf_bounds=bounds, kdf_cost=cost
         ) as keys:
-            wires = Wires(_channel(options.port_fd), _channel(options.panel_fd), options.tty_fd)
+            wires = Wires(open_channel(options.port_fd), open_channel(options.panel_fd), options.tty_fd)
             setup = Setup(Network(options.network), options.firmware_hash, ASK_SECONDS)
             Keeper(setup, keys, wires, time.monotonic, os.urandom).run()
     except Exception as error:
@@ -56,8 +57,13 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _channel(descriptor: int) -> Channel:
-    return Channel(socket.socket(fileno=descriptor))
+def open_channel(descriptor: int) -> Channel:
+    """The keeper's end of a socket pair; sending raises ChannelError when the other process reads nothing for 60 s."""
+    end = socket.socket(fileno=descriptor)
+    channel = Channel(end)
+    # Attack: a port that was taken over stops to read, and the keeper waits for it with open keys for ever.
+    end.settimeout(STALL_SECONDS)
+    return channel
 
 
 def _firmware_hash(text: str) -> bytes:

@@ -28,7 +28,7 @@ from undercroft_protocol.messages import (
 )
 
 from . import show
-from .ceremony import check_network, memory_warning, own_entry
+from .ceremony import check_descriptor, check_network, memory_warning, own_entry
 from .ledger import Ledger
 from .parse import check_expiry, sent_by
 from .parts import Outcome, Parts
@@ -78,6 +78,7 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     arrived = session.clock.now()
     sent_by(message, quorum.vault_key, quorum.id)
     check_network(parts, quorum.network)
+    check_descriptor(quorum)
     owner = own_entry(quorum, request.envelope)
     # Attack: the owner's envelope of another quorum, to be judged by this one's rules.
     if request.envelope.quorum_id != quorum.id:

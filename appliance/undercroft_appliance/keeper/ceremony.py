@@ -31,6 +31,7 @@ from .refusals import (
     OTHER_NETWORK,
     OWNER_DECLINED,
     POLICY_OTHER_QUORUM,
+    QUORUM_UNUSABLE,
     Refusal,
 )
 
@@ -83,6 +84,7 @@ def accept_quorum(parts: Parts, request: QuorumOffer, message: Message[RequestHe
     quorum = request.quorum
     sent_by(message, quorum.vault_key, quorum.id)
     check_network(parts, quorum.network)
+    check_descriptor(quorum)
     owner = own_entry(quorum, request.envelope)
     # Attack: a key that serves one quorum is bound to another, of the host's choosing.
     if request.envelope.quorum_id is not None:
@@ -116,6 +118,15 @@ def check_network(parts: Parts, network: str) -> None:
     # Attack: a mainnet key is made or used under a testnet's careless rules.
     if network != parts.setup.network.value:
         raise Refusal(OTHER_NETWORK, f"{network} where {parts.setup.network.value} belongs")
+
+
+def check_descriptor(quorum: Quorum) -> None:
+    """Raises Refusal when the quorum's keys give no descriptor."""
+    try:
+        quorum.descriptor()
+    except ProtocolError as error:
+        # Attack: a key with an origin it does not have, which its owner would look for elsewhere (signers.md 35).
+        raise Refusal(QUORUM_UNUSABLE, str(error)) from error
 
 
 def own_entry(quorum: Quorum, envelope: Envelope) -> Owner:

@@ -146,6 +146,11 @@ NOT_IN_QUORUM = _code(
     COARSE_UNPROVEN,
     "The envelope's key is none of the three in this quorum. Do not go on; call the others.",
 )
+QUORUM_UNUSABLE = _code(
+    "quorum-unusable",
+    COARSE_UNPROVEN,
+    "No script can be made of the three keys of this quorum. Do not go on; have the quorum formed again.",
+)
 ENVELOPE_UNUSABLE = _code(
     "envelope-unusable",
     COARSE_UNPROVEN,

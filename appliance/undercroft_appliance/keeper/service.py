@@ -24,16 +24,13 @@ from undercroft_protocol.messages import (
     FreezeRequest,
     GrantRequest,
     LockRequest,
-    LogReply,
     LogRequest,
-    LogSeal,
     Message,
     PolicyOffer,
     QuorumOffer,
     RefusalReply,
     ReplyHeader,
     RequestHeader,
-    StatusReport,
     StatusRequest,
     Value,
     Verdict,
@@ -43,7 +40,7 @@ from undercroft_protocol.messages import (
     seal_reply,
 )
 
-from . import activation, batches, ceremony, show
+from . import activation, batches, ceremony, reports
 from .clock import Clock
 from .keys import Keys
 from .log import Log
@@ -62,16 +59,8 @@ from .refusals import (
 )
 from .replies import Given, Replies
 from .session import MOST_REFUSALS, Session
-from .text import duration
 from .wires import FromPanel, FromPort, Wires
 
-HELP: Final = (
-    "lock    wipe all secrets now",
-    "freeze  the same, and remember that this quorum was frozen",
-    "held    look at the transactions that wait for you",
-    "status  where the appliance stands",
-    "help    this list",
-)
 _COARSE_MESSAGE: Final = "the reason stands on the owner's screen"
 _AT_ONCE: Final = (StatusRequest, LockRequest, FreezeRequest)
 _TICK_SECONDS: Final = 1.0
@@ -133,7 +122,7 @@ class Keeper:
         except Refusal as refusal:
             return self._refused(digest, refusal)
         if isinstance(message.body, StatusRequest):
-            return self._seal(digest, self._status())
+            return self._seal(digest, reports.status(self._parts))
         if not isinstance(message.body, FreezeRequest):
             self.session.last_sequence = message.header.sequence
         self.session.used()
@@ -178,7 +167,7 @@ class Keeper:
             case "freeze":
                 self._freeze_here()
             case "status":
-                self._show_status()
+                self._screen.notice("Status", reports.status_lines(self._parts))
             case _:
                 self._screen.notice("A question is open", ["Answer it first, or type: lock"])
 
@@ -201,7 +190,7 @@ class Keeper:
             case "lock" | "freeze" | "status":
                 self.command(name)
             case _:
-                self._screen.notice("Commands", HELP)
+                self._screen.notice("Commands", reports.HELP)
 
     def _dispatch(self, message: Message[RequestHeader]) -> Outcome:  # noqa: PLR0911 - one line for each request
         parts = self._parts
@@ -229,7 +218,7 @@ class Keeper:
             case BatchRequest() as request:
                 return batches.process(parts, request)
             case LogRequest() as request:
-                return self._send_log(request)
+                return reports.log(parts, request)
             case other:
                 raise Refusal(MALFORMED_MESSAGE, type(other).__name__)
 
@@ -324,34 +313,3 @@ class Keeper:
         if quorum is not None:
             self.session.frozen[quorum.id] = "by the owner of this appliance"
         self._lock("frozen by the owner")
-
-    def _send_log(self, request: LogRequest) -> Outcome:
-        current = self.session.need_unlocked()
-        seal = self._parts.state(LogSeal(current.quorum.id, self._log.length, self._log.head))
-        return Outcome(LogReply(self._log.entries_from(request.start), seal), "Log sent")
-
-    def _status(self) -> StatusReport:
-        session = self.session
-        current, armed = session.current, session.armed
-        return StatusReport(
-            session.state,
-            None if current is None else current.owner.name,
-            None if current is None else current.site,
-            self._parts.setup.firmware_hash,
-            session.armed_seconds(),
-            0 if armed is None else len(armed.held),
-            self._keys.memory_kind,
-        )
-
-    def _show_status(self) -> None:
-        status, session = self._status(), self.session
-        lines = [f"State {status.state}, activation {session.activation_id.hex()}"]
-        if session.current is not None:
-            lines.append(f"Owner {status.owner} at {status.site}")
-            lines.append(f"Quorum {session.current.quorum.code}")
-        armed = session.armed
-        if armed is not None and session.policy is not None:
-            lines.append(f"Armed for {duration(status.armed_seconds)} more; {status.held} held")
-            lines.append(f"{armed.refusals} of {MOST_REFUSALS} refusals")
-            lines.extend(show.windows(session.policy, armed.ledger, session.clock.now()))
-        self._screen.notice("Status", lines)

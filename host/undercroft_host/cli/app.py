@@ -18,6 +18,7 @@ from undercroft_protocol.messages import Quorum
 from ..clock import Clock, system_clock
 from ..config import Config, home_folder, load_config
 from ..custody.quorum import active_quorum
+from ..desk.links import LinkOpener, open_link
 from ..desk.talk import ApplianceSession
 from ..gateway.rpc import NodeRpc
 from ..keys import FileSigner, load_key
@@ -35,15 +36,12 @@ class App:
     """One run of the program. Everything in it is made when it is first needed."""
 
     def __init__(
-        self,
-        options: Options,
-        *,
-        clock: Clock = system_clock,
-        entropy: Callable[[int], bytes] = os.urandom,
+        self, options: Options, *, clock: Clock, entropy: Callable[[int], bytes], opener: LinkOpener
     ) -> None:
         self.options = options
         self.clock = clock
         self.entropy = entropy
+        self._opener = opener
 
     @cached_property
     def home(self) -> Path:
@@ -91,7 +89,9 @@ class App:
     def talk(self, name: str, quorum_id: bytes | None) -> Iterator[ApplianceSession]:
         """A conversation with an appliance; raises as ``ApplianceSession``."""
         signer = self.vault_signer()
-        with ApplianceSession(self.store, self.actor, name, signer, self.clock, quorum_id=quorum_id) as talk:
+        with ApplianceSession(
+            self.store, self.actor, name, signer, self.clock, quorum_id=quorum_id, opener=self._opener
+        ) as talk:
             yield talk
 
     def put(self, data: Data, *, text: str | None = None) -> None:
@@ -113,7 +113,8 @@ def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> R:
-        app = App(click.get_current_context().ensure_object(Options))
+        options_given = click.get_current_context().ensure_object(Options)
+        app = App(options_given, clock=system_clock, entropy=os.urandom, opener=open_link)
         try:
             return command(app, *arguments, **options)
         finally:

@@ -202,19 +202,24 @@ def _look_into_mempool(
     """Who spends our coins and the inputs of our unconfirmed transactions, and the transactions new to us."""
     with store.read() as session:
         interesting = set(unconfirmed_inputs(session)) | _open_coins(session)
-        wanted = select(ChainTransaction.txid).where(ChainTransaction.conflicted.is_(False))
-        known = set(session.scalars(wanted))
     listed = {txid_from_hex(txid) for txid in unconfirmed_txids(node, wallet, tip)}
-    found = {txid: tx for txid in sorted(listed - known) if (tx := _from_mempool(node, txid)) is not None}
+    found = {txid: tx for txid in _new(store, listed) if (tx := _from_mempool(node, txid)) is not None}
     # The inputs of what is new are asked for as well: it may itself have been replaced already.
     interesting |= {(spent.outpoint.txid, spent.outpoint.vout) for tx in found.values() for spent in tx.inputs}
     spenders = _spenders(node, sorted(interesting))
-    for txid in sorted({txid for txid in spenders.values() if txid is not None} - known - found.keys()):
+    for txid in _new(store, {txid for txid in spenders.values() if txid is not None} - found.keys()):
         # Spenders of our coins that the wallet did not name; those that only replace a deposit concern us no further.
         transaction = _from_mempool(node, txid)
         if transaction is not None and _spends_a_coin(store, transaction):
             found[txid] = transaction
     return spenders, list(found.values())
+
+
+def _new(store: Store, txids: set[bytes]) -> list[bytes]:
+    """Those that we do not know, or took for lost."""
+    with store.read() as session:
+        rows = {txid: session.get(ChainTransaction, txid) for txid in sorted(txids)}
+    return [txid for txid, row in rows.items() if row is None or row.conflicted]
 
 
 def _open_coins(session: Session) -> set[Key]:

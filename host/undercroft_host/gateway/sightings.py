@@ -211,12 +211,16 @@ class Sightings:
         coin = self.session.get(Coin, key)
         if coin is None:
             return
+        is_news = coin.spent_by != spender
         coin.spent_by = spender
         payment = self._payment(spender)
         # Attack: the keys are in somebody else's hands. A payment of ours that was cancelled must not appear either.
         if (payment is None or payment.state == "cancelled") and coin.frozen != FOREIGN_SPEND:
             coin.frozen = FOREIGN_SPEND
             self._alarm("foreign-spend", f"coin {Outpoint(*key)} is spent by {txid_to_hex(spender)}, not ours")
+        # Attack: somebody else gathers the owners' signatures; the transaction is out before we have finished it.
+        elif payment is not None and payment.signed is None and is_news:
+            self._alarm("early-spend", f"payment {payment.id} is on the network, and not finished here")
 
     def _payment(self, txid: bytes) -> Payment | None:
         return self.session.scalars(select(Payment).where(Payment.txid == txid)).first()

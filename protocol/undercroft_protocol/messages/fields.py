@@ -24,7 +24,8 @@ class Range:
     most: int
 
 
-MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024 - 4096
+"""The longest message on a link; below the limit of cbor.py, so that it can be carried inside another message."""
 MAX_TRANSACTION_BYTES: Final = 400_000
 MAX_SCRIPT_BYTES: Final = 10_000
 

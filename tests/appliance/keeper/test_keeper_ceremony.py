@@ -146,6 +146,19 @@ def test_attack_our_identity_beside_another_bitcoin_key(bench: Bench) -> None:
     assert bench.refusal(QuorumOffer(QUORUM, envelope)).startswith(refusals.NOT_IN_QUORUM.name)
 
 
+def test_attack_a_quorum_with_a_key_that_is_not_where_its_path_says(bench: Bench) -> None:
+    owners = [
+        dataclasses.replace(one, xpub=one.xpub[:4] + b"\x03" + one.xpub[5:]) if one.name == "bob" else one
+        for one in QUORUM.owners
+    ]
+    moved = dataclasses.replace(QUORUM, owners=tuple(sorted(owners, key=lambda one: one.xpub)))
+    offer = QuorumOffer(moved, ALICE.envelope(None))
+    assert bench.refusal(offer, quorum_id=None).startswith(refusals.QUORUM_UNUSABLE.name)
+    request = bench.activation_request(quorum=moved)
+    assert bench.refusal(request, quorum_id=None).startswith(refusals.QUORUM_UNUSABLE.name)
+    assert bench.owner.questions == []
+
+
 def test_attack_a_bound_envelope_is_bound_again(bench: Bench) -> None:
     offer = QuorumOffer(QUORUM, ALICE.envelope(b"\x09" * 32))
     assert bench.refusal(offer).startswith(refusals.ENVELOPE_UNUSABLE.name)

@@ -32,6 +32,7 @@ from appliance.keeper.keeper_support import PATIENCE_SECONDS, WILLING
 from undercroft_appliance.channel import Channel
 from undercroft_appliance.errors import ChannelError
 from undercroft_appliance.internal import Answer, Inbound, Notice, Outbound, PassphraseTurn, Question, Yielded
+from undercroft_appliance.keeper import __main__ as keeper_main
 from undercroft_appliance.keeper.owner import TURN_TITLE
 from undercroft_protocol import cose
 from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
@@ -209,6 +210,16 @@ def test_a_keeper_ends_with_a_line_without_data_when_its_port_is_gone() -> None:
     assert device.process.stderr is not None
     assert device.process.stderr.read() == b"keeper: ended by ChannelError\n"
     device.end()
+
+
+def test_attack_a_port_that_reads_nothing_does_not_hold_the_keeper_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_main, "STALL_SECONDS", 0.05)
+    keeper_end, port_end = socket.socketpair()
+    channel = keeper_main.open_channel(keeper_end.detach())
+    with pytest.raises(ChannelError):
+        channel.send(Outbound(bytes(4_000_000)))
+    channel.close()
+    port_end.close()
 
 
 def _payload(statement: bytes) -> bytes:

@@ -46,9 +46,14 @@ def test_the_same_payments_make_the_same_batch_until_something_changes(
     assert batch_of(store, clock, payment) == first
     with store.begin("test") as session:
         session.add(Block(height=101, hash=b"\x01" * 32, time=clock()))
-    with store.begin("test") as session:
-        session.get_one(Block, 101)
+    with store.read() as session:
         assert newest_batch(session, payment) == first
+    clock.now += 1
+    second = batch_of(store, clock, payment)
+    assert (second.height, second.transactions) == (101, first.transactions)
+    assert second.batch_id != first.batch_id
+    with store.read() as session:
+        assert newest_batch(session, payment) == second
 
 
 def test_a_payment_that_was_never_sent_has_no_batch(store: Store, clock: Ticking, payment: int) -> None:

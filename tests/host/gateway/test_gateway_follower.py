@@ -15,7 +15,7 @@ from undercroft_host.gateway.follower import confirmations, sync
 from undercroft_host.gateway.rpc import NodeRpc
 from undercroft_host.store import audit
 from undercroft_host.store.engine import Store
-from undercroft_host.store.tables import AuditRecord, Base, ChainTransaction, Coin, Deposit
+from undercroft_host.store.tables import AuditRecord, Base, ChainTransaction, Coin, Deposit, Payment
 from undercroft_host.vault.coins import spendable_coins
 from undercroft_protocol.bitcoin.address import parse_address
 from undercroft_protocol.bitcoin.finalize import finalize_multisig
@@ -271,6 +271,23 @@ def test_spend_that_lost_its_block_is_still_the_spender_and_stays_an_alarm(excha
     coin, _ = only_coin(exchange)
     assert coin.spent_by == theft.txid
     assert coin.frozen is not None
+
+
+def test_attack_payment_that_somebody_else_finished_is_an_alarm_once(exchange: Exchange) -> None:
+    exchange.fund("alice", 80_000)
+    exchange.request("w1", 20_000)
+    exchange.clear("w1")
+    number = exchange.build()
+    exchange.sign(number)
+    raw = exchange.payment(number).signed
+    assert raw is not None
+    with exchange.store.begin("test") as session:
+        payment = session.get_one(Payment, number)
+        payment.signed, payment.state = None, "signing"
+    exchange.node.rpc("sendrawtransaction", raw.hex())
+    assert exchange.sync().alarms == (f"payment {number} is on the network, and not finished here",)
+    exchange.node.mine(1)
+    assert exchange.sync().alarms == ()
 
 
 def test_attack_dust_sent_to_a_change_address_is_frozen_and_credited_to_nobody(exchange: Exchange) -> None:

@@ -1,0 +1,57 @@
+"""What the keeper tells about itself: to the host a status and its log, to the owner at the panel a little more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from undercroft_protocol.messages import LogReply, LogRequest, LogSeal, StatusReport
+
+from . import show
+from .parts import Outcome, Parts
+from .session import MOST_REFUSALS
+from .text import duration
+
+HELP: Final = (
+    "lock    wipe all secrets now",
+    "freeze  the same, and remember that this quorum was frozen",
+    "held    look at the transactions that wait for you",
+    "status  where the appliance stands",
+    "help    this list",
+)
+
+
+def status(parts: Parts) -> StatusReport:
+    """For anybody who asks; it tells no secret and no limit."""
+    session = parts.session
+    current, armed = session.current, session.armed
+    return StatusReport(
+        session.state,
+        None if current is None else current.owner.name,
+        None if current is None else current.site,
+        parts.setup.firmware_hash,
+        session.armed_seconds(),
+        0 if armed is None else len(armed.held),
+        parts.keys.memory_kind,
+    )
+
+
+def status_lines(parts: Parts) -> list[str]:
+    """For the owner: where the appliance stands, and how much of each window is used up."""
+    report, session = status(parts), parts.session
+    lines = [f"State {report.state}, activation {session.activation_id.hex()}"]
+    if session.current is not None:
+        lines.append(f"Owner {report.owner} at {report.site}")
+        lines.append(f"Quorum {session.current.quorum.code}")
+    armed = session.armed
+    if armed is not None and session.policy is not None:
+        lines.append(f"Armed for {duration(report.armed_seconds)} more; {report.held} held")
+        lines.append(f"{armed.refusals} of {MOST_REFUSALS} refusals")
+        lines.extend(show.windows(session.policy, armed.ledger, session.clock.now()))
+    return lines
+
+
+def log(parts: Parts, request: LogRequest) -> Outcome:
+    """unlocked or armed: the log from an entry on, and where it ends now, sealed. Raises Refusal."""
+    current = parts.session.need_unlocked()
+    seal = parts.state(LogSeal(current.quorum.id, parts.log.length, parts.log.head))
+    return Outcome(LogReply(parts.log.entries_from(request.start), seal), "Log sent")
