@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import message_examples as examples
 from click.testing import CliRunner, Result
-from scripted_appliance import ScriptedAppliance
 
+import message_examples as examples
+from scripted_appliance import ScriptedAppliance
 from undercroft_host.cli.main import cli
 from undercroft_host.cli.options import Options
 from undercroft_host.errors import ApplianceUnplugged

@@ -6,9 +6,9 @@ from typing import Any
 
 from embit import bip32
 from embit.networks import NETWORKS
+
 from exchange import NOW, Ticking
 from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, account_key, altered, public, stated
-
 from undercroft_host.custody.appliances import get_appliance
 from undercroft_host.custody.policies import propose, store_approval
 from undercroft_host.custody.quorum import form_quorum, store_acceptance, store_declaration

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import message_examples as examples
 from embit import bip32
 from embit.networks import NETWORKS
-from exchange import NOW, OUTSIDER, Ticking, endow, register
 from nacl.signing import SigningKey
 
+import message_examples as examples
+from exchange import NOW, OUTSIDER, Ticking, endow, register
 from undercroft_host.custody.appliances import add_appliance
 from undercroft_host.desk.batches import build_batch, payments_by_id
 from undercroft_host.desk.send import PaymentAnswer, send_batch

@@ -72,14 +72,16 @@ def load_key(path: Path, expected: bytes | None = None) -> FileSigner:
         raise NotFound(f"key file {path}") from None
     except OSError as error:
         raise KeyFileProblem(f"{path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise KeyFileProblem(f"{path} is not a plain file")
         # A key that others can read or replace is not this service's own word.
         if facts.st_mode & 0o077 or facts.st_uid != os.geteuid():
             raise KeyFileProblem(f"{path} must belong to you, with mode 0600 (chmod 600)")
-        seed = file.read(SEED_BYTES + 1)
+        seed = os.read(descriptor, SEED_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(seed) != SEED_BYTES:
         raise KeyFileProblem(f"{path} does not hold {SEED_BYTES} bytes")
     signer = FileSigner(SigningKey(seed))

@@ -98,6 +98,8 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     session.clock.confirm(request.time, arrived)
     session.unlock(quorum, owner, site, policy)
     _continue_log(parts, (quorum.id, owner.identity), log_seal)
+    if log_seal is not None and log_seal.highest_change is not None:
+        session.history(quorum.id).knows_change(log_seal.highest_change)
     facts = (
         f"owner {owner.name} at {site}, quorum {quorum.code}",
         f"policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",

@@ -119,7 +119,7 @@ def _settle(
         verdict = Verdict(proven.txid, REFUSED, judgement.code.coarse, ())
     lines = _facts(judgement, origin, verdict.verdict)
     parts.log.append(verdict.verdict, lines)
-    return verdict, (*lines, *(f"  {finding.code.meaning}" for finding in judgement.findings))
+    return verdict, (*lines, *judgement.lines[len(judgement.findings) :])
 
 
 def _facts(judgement: Judgement, origin: str, word: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What this activation has signed: a coin goes to one transaction, a withdrawal is paid by one."""
+"""What was signed for a quorum since start: a coin goes to one transaction, a withdrawal is paid by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NO_CHANGE = -1
 
 
 class History:
-    """Grows with what is signed, and ends with the activation."""
+    """Grows with what is signed; a lock does not end it, only switching the appliance off does."""
 
     def __init__(self) -> None:
         self._spent: dict[tuple[bytes, int], bytes] = {}
@@ -20,6 +20,10 @@ class History:
     def highest_change(self) -> int:
         """The highest change index signed so far, -1 before the first."""
         return self._highest_change
+
+    def knows_change(self, index: int) -> None:
+        """An earlier activation signed change up to this index, by this appliance's own seal."""
+        self._highest_change = max(self._highest_change, index)
 
     def has_signed(self, txid: bytes) -> bool:
         """Whether exactly this transaction was signed before."""

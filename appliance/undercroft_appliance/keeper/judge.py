@@ -68,6 +68,12 @@ class Judgement:
     again: bool = False
 
     @property
+    def lines(self) -> tuple[str, ...]:
+        """What each rule found, then what it means and what to do next, each meaning once."""
+        meanings = dict.fromkeys(finding.code.meaning for finding in self.findings)
+        return (*(finding.line for finding in self.findings), *(f"  {meaning}" for meaning in meanings))
+
+    @property
     def code(self) -> RefusalCode:
         """The code of the first among the strictest findings; only for what is not signed."""
         return next(finding.code for finding in self.findings if finding.action == self.action)

@@ -33,6 +33,7 @@ from .refusals import (
     CLEARANCE_MALFORMED,
     CLEARANCE_OTHER_QUORUM,
     CLEARANCE_UNTRUSTED,
+    COIN_INDEX,
     DUST,
     FOREIGN_COIN,
     LOCKTIME,
@@ -53,6 +54,8 @@ SEQUENCES: Final = (0xFFFFFFFD, 0xFFFFFFFE)
 LOCKTIME_TIMES: Final = 500_000_000
 """From here on a locktime is a time and no height."""
 CHANGE_BRANCH: Final = 1
+HIGHEST_INDEX: Final = 1_000_000
+"""No coin and no change lies further out: what is lost below it is found again by a search of minutes."""
 _VERSION: Final = 2
 
 
@@ -129,8 +132,8 @@ def prove(
 ) -> ProvenBatch:
     """The whole batch proved, or Refusal for all of it: a host that is wrong once is not believed beside it.
 
-    ``change_signed`` is the highest change index signed so far in this activation (-1: none); change may lie at most
-    ``change_gap`` above it and above the highest index of the batch's inputs.
+    ``change_signed`` is the highest change index signed so far in this activation (-1: none). Change may lie at most
+    ``change_gap`` above it or above the highest index of the transaction's own inputs, and never above HIGHEST_INDEX.
     """
     previous = _previous(batch)
     coins = _Coins(previous, descriptor)
@@ -140,13 +143,20 @@ def prove(
     ]
     coins.check_all_used()
     _check_once([coin.outpoint for spent in inputs for coin in spent])
-    highest = max(change_signed, *(coin.index for spent in inputs for coin in spent))
     proven = tuple(
-        _Builder(number, quorum, descriptor, highest + change_gap, batch.height).build(request, spent)
+        _Builder(number, quorum, descriptor, _highest_change(spent, change_signed, change_gap), batch.height).build(
+            request, spent
+        )
         for number, (request, spent) in enumerate(zip(batch.transactions, inputs, strict=True))
     )
     _check_withdrawals(proven)
     return ProvenBatch(batch.batch_id, batch.policy_hash, batch.height, proven)
+
+
+def _highest_change(inputs: Sequence[ProvenInput], change_signed: int, change_gap: int) -> int:
+    # Attack: a made-up coin far out, in a transaction beside this one, lifts the bound for this one's change. A made-up
+    # coin among its own inputs would make it invalid.
+    return min(max(change_signed, *(coin.index for coin in inputs)) + change_gap, HIGHEST_INDEX)
 
 
 def _previous(batch: BatchRequest) -> tuple[tuple[bytes, Transaction], ...]:
@@ -176,6 +186,9 @@ class _Coins:
         # Attack: an amount that nobody can check, so that the fee is a lie (CVE-2020-14199; signers.md 1-5).
         if coin.previous >= len(self._previous):
             raise Refusal(PREVIOUS_MISSING, f"{where}: previous transaction {coin.previous}")
+        # Attack: made-up coins far out lift the bound for change step by step (signers.md 46).
+        if coin.index > HIGHEST_INDEX:
+            raise Refusal(COIN_INDEX, f"{where}: index {coin.index}, {HIGHEST_INDEX} is the highest")
         txid, transaction = self._previous[coin.previous]
         if coin.vout >= len(transaction.outputs):
             raise Refusal(OUTPUT_MISSING, f"{where}: output {coin.vout} of {len(transaction.outputs)}")

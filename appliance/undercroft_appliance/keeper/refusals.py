@@ -251,6 +251,11 @@ WITHDRAWAL_REPEATED = _code(
     COARSE_UNPROVEN,
     "One withdrawal is paid twice in the batch. Lock and have the host examined.",
 )
+COIN_INDEX = _code(
+    "coin-index",
+    COARSE_UNPROVEN,
+    "A coin lies further out than this quorum ever goes (it could raise the bound for change). Ask the operator.",
+)
 CHANGE_INDEX = _code(
     "change-index",
     COARSE_UNPROVEN,
@@ -314,7 +319,9 @@ CLEARANCE_EXPIRED = _code(
     "clearance-expired", COARSE_POLICY, "The risk service's clearance has run out. It must judge the withdrawal again."
 )
 OUTPOINT_SIGNED = _code(
-    "outpoint-signed", COARSE_POLICY, "This coin was already signed away in another transaction of this activation."
+    "outpoint-signed",
+    COARSE_POLICY,
+    "This coin was already signed away in another transaction, since the appliance was switched on.",
 )
 WITHDRAWAL_PAID = _code(
     "withdrawal-paid", COARSE_POLICY, "This withdrawal was already paid by another transaction. Ask the operator."

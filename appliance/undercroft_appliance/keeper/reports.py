@@ -53,5 +53,7 @@ def status_lines(parts: Parts) -> list[str]:
 def log(parts: Parts, request: LogRequest) -> Outcome:
     """unlocked or armed: the log from an entry on, and where it ends now, sealed. Raises Refusal."""
     current = parts.session.need_unlocked()
-    seal = parts.state(LogSeal(current.quorum.id, parts.log.length, parts.log.head))
+    highest = parts.session.history(current.quorum.id).highest_change
+    sealed = LogSeal(current.quorum.id, parts.log.length, parts.log.head, highest if highest >= 0 else None)
+    seal = parts.state(sealed)
     return Outcome(LogReply(parts.log.entries_from(request.start), seal), "Log sent")

@@ -34,7 +34,7 @@ class Armed:
 
     until: float
     ledger: Ledger
-    history: History = field(default_factory=History)
+    history: History
     held: dict[bytes, ProvenTransaction] = field(default_factory=dict)
     height: int | None = None
     refusals: int = 0
@@ -71,6 +71,7 @@ class Session:
         self._sealed: Quorum | None = None
         self._unlocked: Unlocked | None = None
         self._remembered: dict[bytes, Ledger] = {}
+        self._histories: dict[bytes, History] = {}
 
     @property
     def state(self) -> str:
@@ -171,10 +172,14 @@ class Session:
             return current.armed.ledger
         return self._remembered.get(quorum_id)
 
+    def history(self, quorum_id: bytes) -> History:
+        """What this appliance has signed for a quorum since it was switched on."""
+        return self._histories.setdefault(quorum_id, History())
+
     def arm(self, ledger: Ledger, life_seconds: int) -> None:
         """unlocked to armed, for so many seconds."""
         current, _ = self.need_unarmed()
-        current.armed = Armed(self.clock.now() + life_seconds, ledger)
+        current.armed = Armed(self.clock.now() + life_seconds, ledger, self.history(current.quorum.id))
         self.frozen.pop(current.quorum.id, None)
 
     def lock(self) -> None:

@@ -35,10 +35,7 @@ def transaction(proven: ProvenTransaction, network: Network) -> tuple[str, ...]:
 
 def findings(judgement: Judgement) -> tuple[str, ...]:
     """What each rule said about a transaction, with its numbers and what to do next."""
-    lines: list[str] = []
-    for finding in judgement.findings:
-        lines.extend((finding.line, f"  {finding.code.meaning}"))
-    return wrapped(lines)
+    return wrapped(judgement.lines)
 
 
 def quorum(value: Quorum, own_identity: bytes) -> tuple[str, ...]:

@@ -35,9 +35,7 @@ _MOST_ACTOR = 80
 class App:
     """One run of the program. Everything in it is made when it is first needed."""
 
-    def __init__(
-        self, options: Options, *, clock: Clock, entropy: Callable[[int], bytes], opener: LinkOpener
-    ) -> None:
+    def __init__(self, options: Options, *, clock: Clock, entropy: Callable[[int], bytes], opener: LinkOpener) -> None:
         self.options = options
         self.clock = clock
         self.entropy = entropy

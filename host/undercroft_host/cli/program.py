@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, NoReturn
@@ -18,7 +17,6 @@ from ..errors import Failure, HostError, UsageProblem
 from .options import Options
 
 INTERRUPTED: Final = 130
-_BROKEN_PIPE: Final = 141
 
 
 def _remember_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -146,10 +144,6 @@ def _guarded(run: Callable[[], object], options: Options) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read us (head, less) has enough; nothing more can be printed, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     return code if isinstance(code, int) else 0
 
 

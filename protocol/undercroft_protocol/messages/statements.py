@@ -15,6 +15,7 @@ from .fields import (
     Bytes16,
     Bytes32,
     DerSignature,
+    KeyIndex,
     Line,
     Name,
     PositiveSats,
@@ -127,11 +128,16 @@ class FreezeOrder(Value):
 
 @dataclass(frozen=True, slots=True)
 class LogSeal(Value):
-    """Where an appliance's log ended: the next activation goes on from here."""
+    """Where an appliance's log ended: the next activation goes on from here.
+
+    ``highest_change`` is the highest index of change that it has signed (None: no change yet); an older seal only
+    makes it stricter.
+    """
 
     quorum_id: Bytes32
     length: UInt32
     head: Bytes32
+    highest_change: KeyIndex | None = None
 
 
 STATEMENTS: tuple[type[Value], ...] = (

@@ -173,6 +173,16 @@ def test_the_log_goes_on_from_its_seal_and_a_shorter_one_does_not_cut_it(bench: 
     assert again.entries[0].previous == newer.head
 
 
+def test_the_seal_brings_back_how_far_change_went_and_an_older_one_only_makes_it_stricter(bench: Bench) -> None:
+    for index in (500, 3):
+        seal = stated(LogSeal(QUORUM.id, 7, b"\x07" * 32, index), ALICE.identity)
+        bench.ask(bench.activation_request(log_seal=seal))
+        reply = bench.ask(LogRequest(0)).body
+        assert isinstance(reply, LogReply)
+        assert open_statement(LogSeal, reply.seal, (ALICE.entry.identity,))[0].highest_change == 500
+        bench.ask(LockRequest())
+
+
 def test_an_unlocked_appliance_is_not_activated_again(bench: Bench) -> None:
     bench.activated()
     assert bench.refusal(bench.activation_request()).startswith(refusals.ALREADY_UNLOCKED.name)

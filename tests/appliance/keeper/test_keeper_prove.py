@@ -24,7 +24,7 @@ from appliance.builders import (
     previous_transaction,
 )
 from undercroft_appliance.keeper import refusals
-from undercroft_appliance.keeper.prove import ProvenBatch, prove
+from undercroft_appliance.keeper.prove import HIGHEST_INDEX, ProvenBatch, prove
 from undercroft_appliance.keeper.refusals import Refusal, RefusalCode
 from undercroft_protocol.bitcoin.amounts import MAX_MONEY_SATS
 from undercroft_protocol.bitcoin.script import multisig_script, p2wsh_script
@@ -191,6 +191,33 @@ def test_change_may_lie_a_gap_above_what_is_known() -> None:
     assert proved(only(good_batch(), outputs=outputs)).transactions[0].change is not None
     outputs = (clearance(), change(GAP + 7))
     assert proved(only(good_batch(), outputs=outputs), change_signed=7).transactions[0].change is not None
+
+
+def test_attack_a_made_up_coin_far_out_lifts_the_bound_for_the_change_of_another_transaction() -> None:
+    """The first one's previous transaction was never mined; the second is real, and its change must not follow."""
+    far = 900_000
+    batch = good_batch(2)
+    made_up = previous_transaction((COIN_SATS, DESCRIPTOR.script(0, far)), salt=99)
+    first, second = batch.transactions
+    first = dataclasses.replace(first, inputs=(dataclasses.replace(first.inputs[0], index=far),))
+    second = dataclasses.replace(second, outputs=(second.outputs[0], change(far)))
+    previous = (made_up, batch.previous[1])
+    assert refused(dataclasses.replace(batch, previous=previous, transactions=(first, second))) is refusals.CHANGE_INDEX
+
+
+def test_attack_a_coin_beyond_the_highest_index_of_all() -> None:
+    far = HIGHEST_INDEX + 1
+    batch = dataclasses.replace(
+        with_coin(good_batch(), index=far), previous=(previous_transaction((COIN_SATS, DESCRIPTOR.script(0, far))),)
+    )
+    assert refused(batch) is refusals.COIN_INDEX
+
+
+def test_attack_change_beyond_the_highest_index_of_all_whatever_was_signed_before() -> None:
+    outputs = (clearance(), change(HIGHEST_INDEX + 1))
+    with pytest.raises(Refusal) as caught:
+        proved(only(good_batch(), outputs=outputs), change_signed=HIGHEST_INDEX)
+    assert caught.value.code is refusals.CHANGE_INDEX
 
 
 def test_attack_flood_of_change_outputs() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from cli_support import SEEDS, Line
 from exchange import Ticking
-
 from undercroft_host.cli import app as cli_app
 from undercroft_host.config import Config, create_home
 from undercroft_host.risk.ruleset import DEFAULT_RULES
@@ -35,9 +35,7 @@ def make_home(tmp_path: Path) -> Callable[[], Config]:
 
 
 @pytest.fixture
-def line(
-    make_home: Callable[[], Config], monkeypatch: pytest.MonkeyPatch, clock: Ticking
-) -> Line:
+def line(make_home: Callable[[], Config], monkeypatch: pytest.MonkeyPatch, clock: Ticking) -> Line:
     """A home with a fresh database; the clock and the lines are the test's."""
     config = make_home()
     found = Line(config.home)

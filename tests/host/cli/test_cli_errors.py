@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from exchange import NOW, OUTSIDER, Ticking, endow
-from cli_support import Line
-from scripted_appliance import QUORUM, ScriptedAppliance, found
 
+from cli_support import Line
+from exchange import NOW, OUTSIDER, Ticking, endow
+from scripted_appliance import QUORUM, ScriptedAppliance, found
 from undercroft_host import errors
 from undercroft_host.cli.nouns import account
 from undercroft_host.store.engine import Store
@@ -205,12 +205,10 @@ def test_a_feerate_that_cannot_be_meant_is_usage(founded: Line, feerate: str) ->
 def test_a_node_that_is_down_is_unreachable_and_status_still_works(founded: Line) -> None:
     for arguments in (
         ("gateway", "sync"),
-        ("address", "issue", "bob"),
         ("treasury", "reconcile"),
         ("payment", "build"),
         ("payment", "broadcast", "1"),
     ):
-        founded.run("account", "open", "bob")
         assert founded.error(*arguments, code=7)["code"] == "node-unreachable"
     status = founded.json("status")
     assert status["chain"]["reachable"] is False
@@ -223,6 +221,15 @@ def test_a_node_that_is_down_is_unreachable_and_status_still_works(founded: Line
         "frozen": 0,
         "frozen_sats": 0,
     }
+
+
+def test_attack_no_address_is_given_out_that_nobody_watches(line: Line) -> None:
+    store = line.store()
+    found(store)
+    store.close()
+    line.run("account", "open", "alice")
+    assert line.error("address", "issue", "alice", code=7)["code"] == "node-unreachable"
+    assert line.json("address", "list") == []
 
 
 def test_an_appliance_that_is_unplugged_silent_foreign_or_unwilling_has_its_own_code(founded: Line) -> None:
@@ -267,7 +274,7 @@ def test_times_are_the_clocks(founded: Line, clock: Ticking) -> None:
 
 def test_a_store_is_closed_after_each_command(founded: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[Store] = []
-    monkeypatch.setattr(Store, "close", closed.append)
+    monkeypatch.setattr(Store, "close", lambda store: closed.append(store))
     founded.run("account", "list")
     founded.run("withdrawal", "show", "w9", code=3)
     assert len(closed) == 2

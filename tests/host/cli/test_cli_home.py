@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from message_examples import VAULT
-from cli_support import SEEDS
 
+from cli_support import SEEDS
+from message_examples import VAULT
 from undercroft_host.cli.main import cli
 from undercroft_host.cli.options import Options
 from undercroft_host.config import Config, home_folder, load_config

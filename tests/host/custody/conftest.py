@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exchange import Ticking, open_store
 
+from exchange import Ticking, open_store
 from undercroft_host.custody.appliances import add_appliance
 from undercroft_host.store.engine import Store
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
+
 from exchange import Ticking
 from owner_statements import activation_id, activation_request, envelope, founded, governed, grant
 from scripted_appliance import IDENTITY, public
-from sqlalchemy.orm import Session
-
 from undercroft_host.custody.activations import (
     activate_request,
     check_sites,
@@ -59,7 +59,11 @@ def test_a_grant_from_another_site_arms(store: Store, clock: Ticking) -> None:
         bob = requested(session, "bob", quorum, policy, clock)
         check_sites(bob, alice)
         store_grant(
-            session, get_appliance(session, "bob"), alice, grant("bob", "alice", quorum, policy, "bob site"), quorum,
+            session,
+            get_appliance(session, "bob"),
+            alice,
+            grant("bob", "alice", quorum, policy, "bob site"),
+            quorum,
             clock=clock,
         )
         mark_armed(session, alice, clock=clock)
@@ -91,8 +95,12 @@ def test_rule_o03_two_owners_at_one_site_cannot_activate_each_other(store: Store
             check_sites(alice, alice)
         with pytest.raises(SitesEqual):
             store_grant(
-                session, get_appliance(session, "bob"), alice, grant("bob", "alice", quorum, policy, "one room"),
-                quorum, clock=clock,
+                session,
+                get_appliance(session, "bob"),
+                alice,
+                grant("bob", "alice", quorum, policy, "one room"),
+                quorum,
+                clock=clock,
             )
         assert alice.grant is None
     assert raised.value.exit_code == 5

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from exchange import Ticking
 
+from exchange import Ticking
 from undercroft_host.custody.appliances import add_appliance, get_appliance, identity_of, list_appliances, serial_path
 from undercroft_host.errors import ApplianceState, ApplianceUnknown, Conflict, LinkInvalid, NameInvalid
 from undercroft_host.store.engine import Store

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exchange import Ticking, open_store
-from scripted_appliance import IDENTITY, QUORUM, ScriptedAppliance, altered, found, public, stated, talking
 from sqlalchemy.orm import Session
 
+from exchange import Ticking, open_store
+from scripted_appliance import IDENTITY, QUORUM, ScriptedAppliance, altered, found, public, stated, talking
 from undercroft_host.custody.appliances import get_appliance
 from undercroft_host.custody.logs import kept_end, list_entries, store_log, verify_kept
 from undercroft_host.desk.fetch import fetch_log

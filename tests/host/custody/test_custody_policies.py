@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from exchange import Ticking
 from owner_statements import POLICY_TEXT, approved, founded, governed
 from scripted_appliance import STRANGER, altered, stated
-
 from undercroft_host.custody.policies import (
     active_policy,
     approvals_of,
@@ -95,7 +95,9 @@ def test_attack_one_owner_twice_is_one_approval(store: Store, clock: Ticking) ->
 
 
 @pytest.mark.parametrize(
-    "changes", [{"policy_hash": bytes(32)}, {"quorum_id": bytes(32)}, {"version": 2}], ids=lambda changes: next(iter(changes))
+    "changes",
+    [{"policy_hash": bytes(32)}, {"quorum_id": bytes(32)}, {"version": 2}],
+    ids=lambda changes: next(iter(changes)),
 )
 def test_attack_an_approval_of_another_policy_does_not_count(
     store: Store, clock: Ticking, changes: dict[str, Any]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from exchange import Ticking
 from owner_statements import accepted, declaration, declare_all, declared, envelope, formed, founded
 from scripted_appliance import IDENTITY, NAMES, QUORUM, STRANGER, account_key, altered, public, stated
-
 from undercroft_host.custody.appliances import get_appliance
 from undercroft_host.custody.quorum import (
     active_quorum,

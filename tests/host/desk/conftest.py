@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from exchange import Ticking, open_store
 from scripted_appliance import ScriptedAppliance, cleared_payment, found
-
 from undercroft_host.store.engine import Store
 
 

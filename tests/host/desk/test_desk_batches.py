@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from exchange import Ticking
-from scripted_appliance import POLICY, QUORUM, batch_of, cleared_payment, rebuilt, stated
-from message_examples import VAULT
 
+from exchange import Ticking
+from message_examples import VAULT
+from scripted_appliance import POLICY, QUORUM, batch_of, cleared_payment, rebuilt, stated
 from undercroft_host.desk.batches import newest_batch, payments_of
 from undercroft_host.errors import Conflict, IntegrityAlarm, NotFound, PaymentState, PaymentTampered, PaymentUnknown
 from undercroft_host.store.engine import Store

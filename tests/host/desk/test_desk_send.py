@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from exchange import Ticking
 from scripted_appliance import (
     IDENTITY,
@@ -16,7 +17,6 @@ from scripted_appliance import (
     sent,
     talking,
 )
-
 from undercroft_host.desk.send import send_batch
 from undercroft_host.errors import (
     ApplianceRefused,
@@ -70,7 +70,13 @@ def test_one_owner_asked_twice_is_still_one_owner(
 
 @pytest.mark.parametrize(("verdict", "code"), [("held", "transaction-hold"), ("refused", "policy")])
 def test_the_strictest_word_is_the_payments_state(
-    store: Store, clock: Ticking, payment: int, alice: ScriptedAppliance, bob: ScriptedAppliance, verdict: str, code: str
+    store: Store,
+    clock: Ticking,
+    payment: int,
+    alice: ScriptedAppliance,
+    bob: ScriptedAppliance,
+    verdict: str,
+    code: str,
 ) -> None:
     alice.decides = lambda _: (verdict, code)
     batch = batch_of(store, clock, payment)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import message_examples as examples
 import pytest
-from exchange import Ticking
-from scripted_appliance import IDENTITY, QUORUM, STRANGER, ScriptedAppliance, altered, public, talking
-from scripted_appliance import request_of, stated
 
+import message_examples as examples
+from exchange import Ticking
+from scripted_appliance import (
+    IDENTITY,
+    QUORUM,
+    STRANGER,
+    ScriptedAppliance,
+    altered,
+    public,
+    request_of,
+    stated,
+    talking,
+)
 from undercroft_host.desk.links import open_link
 from undercroft_host.errors import (
     ApplianceForeignQuorum,

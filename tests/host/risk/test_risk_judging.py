@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exchange import OUTSIDER, Ticking, endow, open_store, register
-from scripted_appliance import QUORUM, RISK, RULES, VAULT
 from sqlalchemy.orm import Session
 
+from exchange import OUTSIDER, Ticking, endow, open_store, register
+from scripted_appliance import QUORUM, RISK, RULES, VAULT
 from undercroft_host.errors import NotFound
 from undercroft_host.risk.deposits import judge_deposits, subject_of
 from undercroft_host.risk.ruleset import LargestSingle, RuleSet, Velocity
@@ -183,9 +183,7 @@ def test_a_clearance_that_ran_out_before_the_payment_is_judged_and_signed_again(
     ask(store, clock, "w1", 110_000)
     judge(store, clock)
     with store.begin("vault") as session:
-        build_payment(
-            session, quorum=QUORUM, withdrawals=["w1"], feerate_sat_per_kvb=2000, height=100, clock=clock
-        )
+        build_payment(session, quorum=QUORUM, withdrawals=["w1"], feerate_sat_per_kvb=2000, height=100, clock=clock)
     clock.now += 86_400
     assert judge(store, clock) == {"allow": 2}
     assert [state_of(store, id)[0] for id in ("w0", "w1")] == ["cleared", "assigned"]
@@ -199,9 +197,7 @@ def test_an_assigned_withdrawal_that_is_now_denied_stays_in_its_payment_without_
     ask(store, clock, "w0", 100_000)
     judge(store, clock)
     with store.begin("vault") as session:
-        build_payment(
-            session, quorum=QUORUM, withdrawals=["w0"], feerate_sat_per_kvb=2000, height=100, clock=clock
-        )
+        build_payment(session, quorum=QUORUM, withdrawals=["w0"], feerate_sat_per_kvb=2000, height=100, clock=clock)
     clock.now += 86_400
     judge(store, clock, dataclasses.replace(RULES, W05=LargestSingle(10_000)))
     assert state_of(store, "w0") == ("assigned", "W05: 100000 sats, at most 10000")
@@ -259,9 +255,7 @@ def deep(store: Store) -> None:
         session.add(Block(height=120, hash=b"\x02" * 32, time=0))
 
 
-def test_attack_a_deposit_credited_to_another_account_than_its_addresss_is_delayed(
-    seen: Store, clock: Ticking
-) -> None:
+def test_attack_a_deposit_credited_to_another_account_than_its_addresss_is_delayed(seen: Store, clock: Ticking) -> None:
     deep(seen)
     endow(seen, QUORUM, "mallory", 1_000)
     with seen.begin("thief") as session:

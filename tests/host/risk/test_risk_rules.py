@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from exchange import OUTSIDER
 
+from exchange import OUTSIDER
 from undercroft_host.risk.findings import ALLOW, DELAY, DENY, FLAG, Finding, reason, strictest
 from undercroft_host.risk.rules_deposit import DEPOSIT_RULES, DepositFacts
 from undercroft_host.risk.rules_withdrawal import WITHDRAWAL_RULES, WithdrawalFacts
@@ -84,9 +84,7 @@ def test_a_good_deposit_and_a_good_withdrawal_pass_every_rule() -> None:
     ],
 )
 def test_d01_larger_deposits_need_more_confirmations(amount_sats: int, confirmations: int, expected: str) -> None:
-    outcomes = deposit_outcomes(
-        amount_sats=amount_sats, chain_amount_sats=amount_sats, confirmations=confirmations
-    )
+    outcomes = deposit_outcomes(amount_sats=amount_sats, chain_amount_sats=amount_sats, confirmations=confirmations)
     assert outcomes["D01"] == expected
     assert others(outcomes, "D01") == {ALLOW}
 

@@ -1,0 +1,309 @@
+"""The whole job by the command line: ceremony, policy, activation, withdrawals, signatures; no word of it holds a secret."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli_support import SEEDS, Line
+from exchange import OUTSIDER, Ticking, endow
+from owner_statements import (
+    POLICY_TEXT,
+    accepted,
+    activation_id,
+    activation_request,
+    approved,
+    declared,
+    grant,
+)
+from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, ScriptedAppliance, public
+from undercroft_host.store.tables import Appliance, Payment
+from undercroft_protocol.bitcoin.psbt import Psbt
+from undercroft_protocol.messages import (
+    ActivateRequest,
+    ArmRequest,
+    DeclareRequest,
+    Done,
+    FreezeRequest,
+    GrantRequest,
+    PolicyOffer,
+    QuorumOffer,
+    RefusalReply,
+    StatementReply,
+)
+
+
+def owner(name: str) -> ScriptedAppliance:
+    """An appliance whose owner says yes to all that is asked in the ceremony and at an activation."""
+    found = ScriptedAppliance(name)
+    found.state, found.quorum_id, found.policy_hash = "empty", None, None
+    found.activation_id = activation_id(name)
+    found.note("started")
+
+    def declare(_: Any) -> StatementReply:
+        return StatementReply(declared(name))
+
+    def accept(request: QuorumOffer) -> StatementReply:
+        assert request.envelope.quorum_id is None
+        found.state, found.quorum_id = "unlocked", request.quorum.id
+        return StatementReply(accepted(name, request.quorum))
+
+    def approve(request: PolicyOffer) -> StatementReply:
+        return StatementReply(approved(name, request.policy))
+
+    def activate(request: ActivateRequest) -> StatementReply:
+        assert request.envelope.quorum_id == request.quorum.id
+        found.state, found.policy_hash = "unlocked", request.policy.hash
+        return StatementReply(activation_request(name, request.quorum, request.policy, f"site of {name}"))
+
+    def give(_: Any) -> StatementReply:
+        grantee = "bob" if name == "alice" else "alice"
+        return StatementReply(grant(name, grantee, QUORUM, POLICY, f"site of {name}"))
+
+    def arm(_: Any) -> Done:
+        found.state = "armed"
+        return Done("armed")
+
+    found.answers |= {
+        DeclareRequest: declare,
+        QuorumOffer: accept,
+        PolicyOffer: approve,
+        ActivateRequest: activate,
+        GrantRequest: give,
+        ArmRequest: arm,
+        FreezeRequest: lambda _: Done("empty"),
+    }
+    return found
+
+
+@pytest.fixture
+def job(line: Line, tmp_path: Path) -> Line:
+    """Two armed appliances under an approved policy, and money in an account."""
+    for name in NAMES:
+        line.appliances[f"serial:/dev/{name}"] = owner(name)
+        line.run("appliance", "add", name, "--link", f"serial:/dev/{name}")
+        line.run("quorum", "declare", name)
+    line.run("quorum", "form")
+    for name in NAMES:
+        line.run("quorum", "accept", name)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY_TEXT.format(version=POLICY.version))
+    line.run("policy", "propose", str(policy))
+    for name in NAMES[:2]:
+        line.run("policy", "approve", name)
+    for name in NAMES[:2]:
+        line.run("activation", "open", name)
+    line.run("activation", "grant", "bob", "alice")
+    line.run("activation", "grant", "alice", "bob")
+    store = line.store()
+    endow(store, QUORUM, "shop", 1_000_000, 2_000_000)
+    store.close()
+    return line
+
+
+def orders(line: Line, tmp_path: Path, *amounts_sats: int) -> list[str]:
+    """Withdrawals by CSV, judged."""
+    ids = [f"w{at}" for at in range(len(amounts_sats))]
+    rows = [f"{id},shop,{OUTSIDER},{amount_sats}" for id, amount_sats in zip(ids, amounts_sats, strict=True)]
+    path = tmp_path / "orders.csv"
+    path.write_text("\n".join(["id,account,address,amount_sats", *rows]) + "\n")
+    assert line.json("withdrawal", "import", str(path))["ids"] == ids
+    assert line.json("risk", "run", "--once")["withdrawals"] == {"allow": len(ids)}
+    return ids
+
+
+def test_the_ceremony_makes_the_quorum_that_the_owners_compared(job: Line) -> None:
+    quorum = job.json("quorum", "show")
+    assert (quorum["id"], quorum["code"], quorum["state"]) == (QUORUM.id.hex(), QUORUM.code, "active")
+    assert [one["name"] for one in quorum["owners"] if one["accepted"]] == [one.name for one in QUORUM.owners]
+    assert job.run("quorum", "descriptor").stdout.strip() == QUORUM.descriptor().text()
+    policy = job.json("policy", "show")
+    assert (policy["hash"], policy["state"], policy["approved_by"]) == (POLICY.hash.hex(), "active", ["alice", "bob"])
+    assert [(one["appliance"], one["state"], one["granted_by"]) for one in job.json("activation", "list")] == [
+        ("alice", "armed", "bob"),
+        ("bob", "armed", "alice"),
+    ]
+
+
+def test_what_waits_for_an_owner_is_said_on_stderr(job: Line) -> None:
+    waits = [words for words in job.said if words.startswith("waiting for")]
+    assert "waiting for alice's owner at the appliance to make a key (up to 600 s)\n" in waits
+    assert any(QUORUM.code in words for words in waits)
+
+
+def test_withdrawals_are_cleared_paid_signed_by_two_and_final(job: Line, tmp_path: Path) -> None:
+    ids = orders(job, tmp_path, 100_000, 250_000, 300_000)
+    built = job.json("payment", "build", "--feerate", "2.5")
+    assert (built["state"], built["feerate_sat_per_kvb"], built["paid_sats"]) == ("built", 2500, 650_000)
+    sent = job.json("payment", "send", "1", "--to", "alice", "--to", "bob")
+    assert [(one["appliance"], one["verdict"], one["state"]) for one in sent["answers"]] == [
+        ("alice", "signed", "signing"),
+        ("bob", "signed", "signed"),
+    ]
+    shown = job.json("payment", "show", "1")
+    assert (shown["state"], shown["signed_by"]) == ("signed", ["alice", "bob"])
+    withdrawal = job.json("withdrawal", "show", ids[0])
+    assert (withdrawal["state"], withdrawal["payment"]) == ("assigned", 1)
+    assert withdrawal["risk"]["outcome"] == "allow"
+    assert {one["verdict"] for one in withdrawal["appliances"]} == {"signed"}
+    psbt = job.run("payment", "psbt", "1").stdout.strip()
+    assert Psbt.parse(base64.b64decode(psbt)).transaction.txid_hex == shown["txid"]
+    assert job.error("payment", "broadcast", "1", code=7)["code"] == "node-unreachable"
+    assert job.error("payment", "cancel", "1", code=4)["code"] == "payment-state"
+    assert job.error("payment", "resend", "1", "--to", "alice", code=4)["code"] == "payment-state"
+    status = job.json("status")
+    assert status["payments"] == [{"state": "signed", "count": 1, "fee_sats": shown["fee_sats"]}]
+    assert status["withdrawals"] == [{"state": "assigned", "count": 3, "sats": 650_000}]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "exit_code"), [("held", "payment-held", 6), ("refused", "payment-refused", 5)]
+)
+def test_a_payment_that_is_held_or_refused_says_so_by_exit_code_beside_its_data(
+    job: Line, tmp_path: Path, verdict: str, code: str, exit_code: int
+) -> None:
+    orders(job, tmp_path, 100_000)
+    job.run("payment", "build", "--feerate", "2")
+    alice = job.appliances["serial:/dev/alice"]
+    alice.decides = lambda _: (verdict, "policy")
+    assert job.error("payment", "send", "1", "--to", "alice", "--to", "bob", code=exit_code)["code"] == code
+    sent = job.json("payment", "resend", "1", "--to", "bob", code=exit_code)
+    assert sent["payments"][0]["reason"] == "alice: policy"
+    alice.decides = lambda _: ("signed", None)
+    assert job.json("payment", "resend", "1", "--to", "alice")["payments"][0]["state"] == "signed"
+
+
+def test_an_appliance_that_is_away_does_not_keep_the_batch_from_the_next(job: Line, tmp_path: Path) -> None:
+    orders(job, tmp_path, 100_000)
+    job.run("payment", "build", "--feerate", "2")
+    del job.appliances["serial:/dev/alice"]
+    sent = job.json("payment", "send", "1", "--to", "alice", "--to", "bob", code=7)
+    assert [one["appliance"] for one in sent["answers"]] == ["bob"]
+    assert sent["payments"][0]["state"] == "signing"
+
+
+def test_a_payment_nobody_was_asked_about_can_be_taken_back(job: Line, tmp_path: Path) -> None:
+    orders(job, tmp_path, 100_000)
+    job.run("payment", "build", "--feerate", "2")
+    assert job.json("payment", "cancel", "1")["state"] == "cancelled"
+    assert job.json("withdrawal", "list", "--state", "cleared")[0]["id"] == "w0"
+    assert job.json("withdrawal", "cancel", "w0")["state"] == "cancelled"
+    assert job.json("account", "list")[0]["balance_sats"] == 3_000_000
+
+
+def test_risk_explains_each_verdict_with_the_numbers_compared(job: Line, tmp_path: Path) -> None:
+    orders(job, tmp_path, 100_000)
+    shown = job.run("risk", "show", "w0").stdout
+    assert "allow  by rule set" in shown
+    assert "W06  allow  100000 sats of this account in 86400 s, at most 1000000000" in shown
+    findings = job.json("risk", "show", "w0")["verdicts"][0]["findings"]
+    assert findings[1]["compared"] == {"amount_sats": 100_000}
+
+
+def test_the_appliances_log_is_fetched_verified_and_shown(job: Line) -> None:
+    job.appliances["serial:/dev/alice"].note("armed")
+    entries = job.json("appliance", "log", "alice")
+    assert [(one["number"], one["event"]) for one in entries] == [(0, "started"), (1, "armed")]
+    del job.appliances["serial:/dev/alice"]
+    assert job.json("appliance", "log", "alice", "--kept") == entries
+
+
+def test_lock_and_freeze_end_the_activation(job: Line) -> None:
+    assert job.json("appliance", "lock", "alice") == {"name": "alice", "state": "empty"}
+    assert job.json("appliance", "freeze", "bob", "--reason", "drill") == {"name": "bob", "state": "empty"}
+    assert {one["state"] for one in job.json("activation", "list")} == {"ended"}
+    assert job.error("appliance", "freeze", "bob", "--reason", "\u202etrick", code=2)["code"] == "usage"
+
+
+def test_a_grant_is_void_once_the_appliance_was_restarted(job: Line) -> None:
+    job.run("activation", "open", "alice")
+    job.appliances["serial:/dev/alice"].activation_id = b"\x09" * 16
+    assert "restarted" in job.error("activation", "grant", "bob", "alice", code=4)["message"]
+    assert job.error("activation", "grant", "bob", "alice", code=3)["code"] == "activation-unknown"
+
+
+def test_status_asks_the_appliances_on_request(job: Line) -> None:
+    del job.appliances["serial:/dev/carol"]
+    asked = {one["name"]: one for one in job.json("status", "--ask")["appliances"]}
+    assert (asked["alice"]["state"], asked["alice"]["last_state"]) == ("armed", "armed")
+    assert asked["carol"]["state"].startswith("appliance-unplugged")
+
+
+def test_treasury_and_books_add_up(job: Line) -> None:
+    assert job.json("treasury", "run", "--once") == {"credited": [], "settled": []}
+    balances = {one["account"]: one["balance_sats"] for one in job.json("treasury", "balance")}
+    assert balances == {"asset:hot": 3_000_000, "liability:customer:shop": -3_000_000}
+    assert len(job.json("deposit", "list", "--state", "credited")) == 2
+    assert job.json("address", "list", "--account", "shop")[0]["branch"] == 0
+
+
+def test_every_act_is_in_the_audit_log_in_the_operators_name(job: Line, tmp_path: Path) -> None:
+    orders(job, tmp_path, 100_000)
+    job.run("payment", "build", "--feerate", "2")
+    job.run("payment", "send", "1", "--to", "alice", "--to", "bob")
+    records = job.json("audit", "list", "--last", "200")
+    actions = {record["action"] for record in records}
+    assert {
+        "add-appliance",
+        "declare-key",
+        "form-quorum",
+        "accept-quorum",
+        "activate-quorum",
+        "propose-policy",
+        "approve-policy",
+        "activate-policy",
+        "request-activation",
+        "grant-activation",
+        "arm-appliance",
+        "request-withdrawal",
+        "judge-withdrawal",
+        "clear-withdrawal",
+        "build-payment",
+        "build-batch",
+        "send-batch",
+        "batch-answered",
+        "finalise-payment",
+        "keep-log",
+    } <= actions
+    assert {record["actor"].split(":")[0] for record in records} == {"operator", "risk", "test"}
+    assert job.json("audit", "verify")["records"] == len(records)
+
+
+def test_attack_no_output_of_the_whole_job_holds_a_private_key(job: Line, tmp_path: Path) -> None:
+    orders(job, tmp_path, 100_000)
+    for arguments in (
+        ("payment", "build", "--feerate", "2"),
+        ("payment", "send", "1", "--to", "alice", "--to", "bob"),
+        ("payment", "show", "1"),
+        ("appliance", "list"),
+        ("quorum", "show"),
+        ("status",),
+        ("audit", "list"),
+        ("risk", "show", "w0"),
+    ):
+        job.run(*arguments)
+    everything = "".join(job.said)
+    for seed in SEEDS:
+        assert seed.hex() not in everything
+        assert base64.b64encode(seed).decode() not in everything
+    store = job.store()
+    with store.read() as session:
+        rows = [vars(row) for kind in (Appliance, Payment) for row in session.query(kind)]
+    store.close()
+    database = (job.home / "undercroft.db").read_bytes()
+    assert rows
+    assert public(IDENTITY["alice"]) in database
+    for seed in SEEDS:
+        assert seed not in database
+
+
+def test_a_refused_ceremony_leaves_nothing_behind(line: Line, clock: Ticking) -> None:
+    alice = owner("alice")
+    alice.answers[DeclareRequest] = lambda _: RefusalReply("owner", "see the screen")
+    line.appliances["serial:/dev/alice"] = alice
+    line.run("appliance", "add", "alice", "--link", "serial:/dev/alice")
+    assert line.error("quorum", "declare", "alice", code=5)["code"] == "appliance-refused"
+    assert line.json("appliance", "list")[0]["identity"] is None
