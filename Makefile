@@ -27,7 +27,7 @@ lint: setup ## ruff, mypy --strict, the import contracts, the schema, the rules 
 	@$(python) tools/make_schema.py --check
 	@$(python) tools/check_tree.py
 
-bench: setup ## measure signing and the links
+bench: setup ## signing beside other signers, in one run
 	@PYTHONPATH=demo $(python) -m undercroft_demo.bench $(ARGS)
 
 image: ## the appliance's operating system (not in this version)

@@ -1,6 +1,6 @@
 """An appliance for the desk's tests: it answers as a keeper would, until a test has it tell one lie.
 
-It rebuilds each transaction from the batch alone, with embit's keys, so that it is a second opinion on what the desk says.
+It rebuilds each transaction from the batch alone, with embit's keys, so that it is a second opinion on the desk.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def rebuilt(batch: BatchRequest, request: TransactionRequest) -> tuple[Transacti
 
 
 class ScriptedAppliance:
-    """``lie`` changes what it answers to all but a status; ``speaker`` is the key that it answers with; ``lost`` answers
-    are swallowed by the line; ``decides`` says for each transaction what becomes of it."""
+    """``lie`` changes what it answers to all but a status; ``speaker`` is the key that it answers with; so many
+    ``lost`` answers are swallowed by the line; ``decides`` says for each transaction what becomes of it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -262,10 +262,11 @@ def batch_of(store: Store, clock: Ticking, *payment_ids: int) -> BatchRequest:
 
 
 @contextmanager
-def talking(store: Store, clock: Ticking, appliance: ScriptedAppliance, **changed: Any) -> Iterator[ApplianceSession]:
+def talking(store: Store, clock: Ticking, appliance: ScriptedAppliance) -> Iterator[ApplianceSession]:
     """An open session with a scripted appliance."""
-    options = {"quorum_id": QUORUM.id, "opener": lambda _: appliance} | changed
-    with ApplianceSession(store, "test", appliance.name, VAULT, clock, **options) as talk:
+    with ApplianceSession(
+        store, "test", appliance.name, VAULT, clock, quorum_id=QUORUM.id, opener=lambda _: appliance
+    ) as talk:
         yield talk
 
 

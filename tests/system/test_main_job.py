@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from undercroft_demo.stage import Stage
 from undercroft_demo.story import DEPOSITS_SATS, PAYEES, Story, last_line
 from undercroft_demo.telling import Telling

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+
 from bitcoin_examples import ExampleQuorum, signed_by_bdk, signed_by_embit
+from system.known_owner import KnownOwner
 from undercroft_demo.node import Node
 from undercroft_demo.operator import Operator
 from undercroft_demo.stage import PEOPLE, Stage
-
-from system.known_owner import KnownOwner
 from undercroft_host.clock import system_clock
 from undercroft_host.config import load_config
 from undercroft_host.custody.appliances import get_appliance
@@ -70,7 +69,9 @@ def half_signed(stage: Stage) -> Psbt:
     """A payment that alice's appliance has signed, and no other."""
     operator = stage.operator
     pay_to = stage.node.payer_address()
-    operator("withdrawal", "request", "--id", "w-1", "--account", "ada", "--address", pay_to, "--amount-sats", "7000000")
+    operator(
+        "withdrawal", "request", "--id", "w-1", "--account", "ada", "--address", pay_to, "--amount-sats", "7000000"
+    )
     operator("risk", "run", "--once")
     number = str(operator("payment", "build", "--feerate", "3")["id"])
     operator("payment", "send", number, "--to", "alice")

@@ -66,7 +66,7 @@ def test_help_does_not_load_the_database_or_the_protocol() -> None:
         "import sys; sys.argv = ['undercroft', '--help']\n"
         "from undercroft_host.cli.main import main\n"
         "try: main()\n"
-        "finally: print([name for name in ('sqlalchemy', 'alembic', 'rich', 'nacl', 'coincurve') if name in sys.modules])"
+        "finally: print([one for one in ('sqlalchemy', 'alembic', 'rich', 'nacl', 'coincurve') if one in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

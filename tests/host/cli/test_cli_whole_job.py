@@ -1,4 +1,4 @@
-"""The whole job by the command line: ceremony, policy, activation, withdrawals, signatures; no word of it holds a secret."""
+"""The whole job by the command line, from the ceremony to two signatures; no word of it holds a secret."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ from undercroft_protocol.messages import Policy, Quorum
 
 
 def requested(
-    session: Session, name: str, quorum: Quorum, policy: Policy, clock: Ticking, site: str = "", **changes: Any
+    session: Session, name: str, quorum: Quorum, policy: Policy, clock: Ticking, **changes: Any
 ) -> Activation:
-    raw = activation_request(name, quorum, policy, site or f"{name} site", **changes)
+    raw = activation_request(name, quorum, policy, changes.pop("site", f"{name} site"), **changes)
     return store_request(session, get_appliance(session, name), raw, activation_id(name), quorum, clock=clock)
 
 

@@ -1,4 +1,4 @@
-"""A conversation with an appliance: the right device, the right answer, or an error that says which of them is wrong."""
+"""A conversation with an appliance: the right device, the right answer, or an error that says which is wrong."""
 
 from __future__ import annotations
 

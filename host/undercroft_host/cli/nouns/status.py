@@ -34,7 +34,7 @@ def command(app: App, ask: bool) -> None:
         data: dict[str, Any] = {
             "home": str(app.home),
             "network": app.config.network.value,
-            "chain": {"followed_height": None if height < 0 else height, **chain},
+            "chain": {**chain, "followed_height": None if height < 0 else height},
             "quorum": None if quorum is None else {"code": quorum.code, "state": state, "id": quorum.id.hex()},
             "policy": None if quorum is None else _policy(session, quorum),
             "coins": _coins(session),
@@ -54,8 +54,8 @@ def _node(app: App) -> dict[str, Any]:
     try:
         info = app.node.check_chain(app.config.network)
     except HostError as error:
-        return {"reachable": False, "node_height": None, "catching_up": None, "problem": f"{error.code}: {error}"}
-    return {"reachable": True, "node_height": info.height, "catching_up": info.catching_up, "problem": None}
+        return {"node": f"{error.code}: {error}", "node_height": None, "catching_up": None}
+    return {"node": "ok", "node_height": info.height, "catching_up": info.catching_up}
 
 
 def _quorum(session: Session) -> tuple[Quorum | None, str | None]:
