@@ -64,20 +64,21 @@ def store_request(
     if (request.quorum_id, request.activation_id, request.policy_hash) != (quorum.id, activation_id, policy.hash):
         raise IntegrityAlarm(f"activation request of {appliance.name}: not for this activation, quorum and policy")
     end_activations(session, appliance.name)
-    activation = Activation(
-        id=activation_id,
-        appliance=appliance.name,
-        quorum_id=quorum.id,
-        policy_hash=request.policy_hash,
-        site=request.site,
-        request=raw,
-        grant=None,
-        granted_by=None,
-        state=REQUESTED,
-        requested=clock(),
-        armed=None,
+    activation = session.merge(
+        Activation(
+            id=activation_id,
+            appliance=appliance.name,
+            quorum_id=quorum.id,
+            policy_hash=request.policy_hash,
+            site=request.site,
+            request=raw,
+            grant=None,
+            granted_by=None,
+            state=REQUESTED,
+            requested=clock(),
+            armed=None,
+        )
     )
-    session.merge(activation)
     session.flush()
     facts: dict[str, int | str | None] = {"site": request.site, "policy": request.policy_hash.hex()}
     audit.record(session, clock=clock, action="request-activation", subject=appliance.name, facts=facts)
