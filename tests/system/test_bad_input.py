@@ -1,4 +1,4 @@
-"""What people and machines get wrong: a clear message, a stable code, the exit code of its kind, and nothing written."""
+"""What people and machines get wrong: a clear message, a stable code, its exit code, and nothing written."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from ...gateway.follower import tip_height
 from ...store.tables import Coin, Deposit, Payment, PolicyRecord, Withdrawal
 from ...treasury.ledger import trial_balance
 from ..app import App, pass_app
+from ..glance import glance
 from ..program import Verb
 from .appliance import appliance_data
 
@@ -47,7 +48,7 @@ def command(app: App, ask: bool) -> None:
     if ask:
         for appliance in data["appliances"]:
             appliance.update(_asked(app, appliance["name"], None if quorum is None else quorum.id))
-    app.put(data)
+    app.put(data, text=glance(data))
 
 
 def _node(app: App) -> dict[str, Any]:
