@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import socket
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def test_messages_go_both_ways_whole(port: Port, host: SerialLink) -> None:
 def test_attack_noise_and_an_empty_message_leave_the_port_working(port: Port, host: SerialLink) -> None:
     noise = random.Random(2)
     for _ in range(50):
+        select.select([], [host.fileno()], [], PATIENCE_SECONDS)
         os.write(host.fileno(), noise.randbytes(1000))
         time.sleep(0.005)
     host.send(b"", timeout=PATIENCE_SECONDS)
