@@ -23,7 +23,7 @@ lint: setup ## ruff, mypy --strict, the import contracts, the schema, the rules 
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy --strict $(checked)
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 	@$(python) tools/make_schema.py --check
 	@$(python) tools/check_tree.py
 

@@ -22,6 +22,7 @@ MIRROR = re.compile(
 INDEX_OPTION = re.compile(
     r"^\s*(?:-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b|://", re.MULTILINE
 )
+UNFILLED = re.compile(r"@@[A-Z]+@@")
 PINNED = re.compile(r"^([a-z0-9][a-z0-9-]*)==\S+.*\\\n    --hash=sha256:[0-9a-f]{64}", re.MULTILINE)
 
 
@@ -46,6 +47,8 @@ def faults_in_text(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{number}: names a path of one person's machine"
         if MIRROR.search(line):
             yield f"{name}:{number}: names a host that packages come from"
+        if UNFILLED.search(line):
+            yield f"{name}:{number}: stands for something that was never filled in"
     if name.endswith(".py") and (lines := text.count("\n")) > LONGEST_MODULE:
         yield f"{name}: {lines} lines; a module has at most {LONGEST_MODULE}"
 

@@ -277,7 +277,7 @@ def ensure_node(tools: Path) -> None:
             _use_system_node(tools, system)
             say(f"bitcoind: using {system}")
         else:
-            say("bitcoind: none here; fetching Debian's bitcoin-knots with its libraries (about 40 MB) ...")
+            say("bitcoind: none here; fetching Debian's bitcoin-knots (about 40 MB) ...")
             start = time.monotonic()
             fetch_into(tools)
             _write_tree_launchers(tools)

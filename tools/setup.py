@@ -105,7 +105,7 @@ def _install() -> None:
     # The build backends come first, also by their hashes: no build may fetch one of its own.
     _pip("--require-hashes", "--requirement", locks / "build.txt")
     _pip("--require-hashes", "--no-build-isolation", "--use-pep517", "--requirement", locks / "dev.txt")
-    say("installing undercroft-protocol, undercroft-appliance and undercroft-host from this tree")
+    say("installing the three distributions of this tree: protocol, appliance, host")
     editable = [part for name in DISTRIBUTIONS for part in ("--editable", REPOSITORY / name)]
     _pip("--no-deps", "--no-build-isolation", *editable)
 

@@ -95,3 +95,9 @@ class ConfigurationError(ApplianceError):
     """The appliance is set up wrongly."""
 
     code = "configuration"
+
+
+class TerminalGoneError(ApplianceError):
+    """The owner's terminal is gone."""
+
+    code = "terminal-gone"

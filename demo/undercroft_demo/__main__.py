@@ -15,7 +15,8 @@ from .stage import Stage
 from .story import Story, last_line
 from .telling import Telling
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "demo-run"
+REPOSITORY = Path(__file__).resolve().parents[2]
+DIRECTORY = REPOSITORY / "demo-run"
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     except NodeMissingError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
+        print("Interrupted; everything is stopped.", file=sys.stderr)
         sys.exit(130)
     print(last_line(summary))
 
@@ -58,19 +60,20 @@ def _emptied(directory: Path) -> Path:
 
 def _keep(stage: Stage, telling: Telling) -> None:
     telling.chapter("Everything is left running (KEEP=1)")
-    program = shlex.quote(str(Path(sys.executable).with_name("undercroft")))
     telling.say("Look around in another terminal:")
+    telling.say(f"   cd {shlex.quote(str(REPOSITORY))}")
     telling.say(f"   export UNDERCROFT_HOME={shlex.quote(str(stage.operator.home))}")
     for command in (
         "status --ask",
         "withdrawal show w-001",
+        "risk show w-001",
         "payment list",
         "treasury balance",
         "appliance show alice",
         "audit list",
         "--help",
     ):
-        telling.say(f"   {program} {command}")
+        telling.say(f"   .venv/bin/undercroft {command}")
     telling.say("Ctrl-C here stops everything.")
     try:
         signal.pause()

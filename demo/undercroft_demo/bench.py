@@ -130,7 +130,8 @@ class Bench:
         batch = BatchRequest.from_bytes(body)
         gap = self.policy.change_gap
         proven = prove(batch, self.quorum, self.descriptor, change_gap=gap, change_signed=-1)
-        judged = judge(proven, self.policy, Standing(0.0, NOW, Ledger.armed(0.0, None, ()), History(), None))
+        ledger = Ledger.armed(0.0, None, (), self.policy.windows[-1].seconds)
+        judged = judge(proven, self.policy, Standing(0.0, NOW, ledger, History(), None))
         signing = [one.proven for one in judged.judgements if one.action == SIGN]
         return [verify(sign(one, self.keys), self.keys.xpub) for one in signing]
 

@@ -181,6 +181,8 @@ class Cable:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).resolve().parents[1],
+            # Ctrl-C on the terminal reaches the demo, which then ends its cables in order.
+            start_new_session=True,
         )
         cable = cls(ends[0], ends[1], process)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from .intruder import Intruder, with_change_at, with_less_change
@@ -21,6 +22,7 @@ PAYEE_KINDS: Final = ("bech32", "bech32m", "p2sh-segwit", "legacy")
 OVER_THE_LIMIT_SATS: Final = 165_000_000
 CONFIRMATIONS: Final = 6
 FAR_INDEX: Final = 2_000_000_000
+OWNER_SECONDS: Final = 30.0
 
 
 class StoryError(AssertionError):
@@ -58,10 +60,10 @@ class Story:
         self.tell.say(f"bitcoind {info['subversion']} on regtest, {height} blocks mined, a payer's wallet funded in it")
         for name, site, region in PEOPLE:
             device = self.stage.sites[name].device
-            parts = ", ".join(f"{part} {device.pid_of(part)}" for part in ("keeper", "panel", "port"))
+            line = Path(self.stage.sites[name].cable.host_path)
             self.tell.say(
-                f"appliance of {name}: {site} ({region}), process group {device.supervisor_pid} ({parts}), serial line "
-                f"{self.stage.sites[name].cable.host_path}"
+                f"appliance of {name}: {site} ({region}), {len(device.pids())} processes in group "
+                f"{device.supervisor_pid}, serial line {line.name}"
             )
         self.stage.initialise_host()
         self.tell.shown("the host knows its node and its three lines; no appliance holds a key yet")
@@ -98,7 +100,8 @@ class Story:
         for name in ("alice", "bob"):
             shown = self.operator("appliance", "show", name)
             self._check(shown["state"] == "armed", f"{name} is {shown['state']}")
-            self.tell.shown(f"{name}: armed for {shown['armed_seconds']} s, key in {shown['memory']} memory")
+            hours, minutes = divmod(shown["armed_seconds"] // 60, 60)
+            self.tell.shown(f"{name}: armed for {hours} h {minutes} min, the key in {shown['memory']} memory")
         shown = self.operator("appliance", "show", "carol")
         self._check(shown["state"] == "empty", f"carol is {shown['state']}")
         self.tell.say("carol's appliance stays empty: two of three are enough")
@@ -176,7 +179,7 @@ class Story:
         ):
             said = self.intruder.send_changed(payment, "bob", change)
             self._check(said.startswith("refused"), f"{name}: {said}")
-            self.refusals.append(f"change tampered: {said}")
+            self.refusals.append(f"{name}: {said}")
             self.tell.shown(f"{name}: {said}")
         self.tell.screen("bob", self._block("bob", "change-index"))
         bob = self.stage.sites["bob"]
@@ -213,9 +216,18 @@ class Story:
             f"owners (exit {sent.exit_code})"
         )
         self.tell.screen("alice", self._block("alice", "hold "))
+        for name in ("alice", "bob"):
+            owner = self.stage.sites[name].owner
+            before = owner.mark()
+            owner.decline_held()
+            owner.wait_for("declined by the owner", OWNER_SECONDS, since=before)
+        asked = self.operator.run("payment", "resend", number, "--to", "alice", "--to", "bob", expect=(5,))
+        self.tell.say(
+            f"both owners look at it and decline; the same batch sent again now says refused (exit {asked.exit_code})"
+        )
         self.operator("payment", "cancel", number)
         self.operator("withdrawal", "cancel", "w-over")
-        self.tell.say("the owners do not approve it; the operator cancels it, its coins and its money are free again")
+        self.tell.say("so the operator can cancel it: its coins are free, its money is the customer's again")
 
     # --- 8 ---------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -15,6 +14,7 @@ from typing import NoReturn
 from undercroft_appliance.channel import Channel
 from undercroft_protocol.bitcoin.network import Network
 
+from .clock import since_boot
 from .owner import ASK_SECONDS
 from .parts import Setup
 from .secrets import (
@@ -31,6 +31,7 @@ from .wires import Wires
 
 _KDF = {"production": (PRODUCTION_BOUNDS, PRODUCTION_COST), "demo": (TEST_BOUNDS, TEST_COST)}
 _FIRMWARE_HASH_BYTES = 32
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STALL_SECONDS = 60.0
 
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the keeper until SIGTERM (exit code 0) or a fault (1); in both cases every secret is wiped first."""
     options = _parser().parse_args(arguments)
     harden_process()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDINGS:
         signal.signal(number, _end)
     bounds, cost = _KDF[options.kdf]
     try:
@@ -47,13 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ) as keys:
             wires = Wires(open_channel(options.port_fd), open_channel(options.panel_fd), options.tty_fd)
             setup = Setup(Network(options.network), options.firmware_hash, ASK_SECONDS)
-            Keeper(setup, keys, wires, time.monotonic, os.urandom).run()
+            Keeper(setup, keys, wires, since_boot, os.urandom).run()
     except Exception as error:
         sys.stderr.write(f"keeper: ended by {type(error).__name__}\n")
         return 1
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    # A second signal (Ctrl-C reaches the whole group, then the supervisor ends it) must not interrupt the wiping.
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
 
 

@@ -161,8 +161,9 @@ def arm(parts: Parts, request: ArmRequest) -> Outcome:
         raise Refusal(GRANT_OTHER_GRANTEE, f"identity {grouped_code(granted.grantee)}")
     if granted.activation_id != session.activation_id:
         raise Refusal(GRANT_OTHER_ACTIVATION, granted.activation_id.hex())
+    longest, own = policy.windows[-1].seconds, session.ledger(current.quorum.id)
     now = session.clock.now()
-    ledger = Ledger.armed(now, session.ledger(current.quorum.id), granted.ledger)
+    ledger = Ledger.armed(now, own, granted.ledger, longest)
     lines = [
         f"{granter.name} at {granted.site} arms this appliance for {duration(granted.life_seconds)}.",
         f"Policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",
@@ -171,7 +172,7 @@ def arm(parts: Parts, request: ArmRequest) -> Outcome:
     if parts.screen.ask(TITLE_ARM, lines, PROMPT_ARM, CHOICES_ARM) != CHOICES_ARM[0]:
         raise Refusal(OWNER_DECLINED, TITLE_ARM)
     # The ledger starts when the owner says yes: what was unknown stays so for a whole window from then on.
-    ledger = Ledger.armed(session.clock.now(), session.ledger(current.quorum.id), granted.ledger)
+    ledger = Ledger.armed(session.clock.now(), own, granted.ledger, longest)
     session.arm(ledger, granted.life_seconds)
     facts = (
         f"by {granter.name} at {granted.site} for {duration(granted.life_seconds)}",

@@ -13,7 +13,7 @@ from . import show
 from .judge import HOLD, REFUSE, SIGN, Finding, Judgement, Standing, judge, judge_transaction
 from .parts import Outcome, Parts
 from .prove import prove
-from .refusals import COARSE_OWNER, HELD_FULL, OWNER_DECLINED
+from .refusals import COARSE_OWNER, HELD_FULL, OWNER_DECLINED, TOO_MANY_INPUTS, Refusal
 from .session import Armed, Unlocked
 from .sign import sign
 from .verify import verify
@@ -30,6 +30,11 @@ CHOICES_HELD: Final = (APPROVE, DECLINE, LATER)
 def process(parts: Parts, request: BatchRequest) -> Outcome:
     """armed: prove, judge, sign, verify, log. Raises Refusal for the whole batch; a verdict for each transaction."""
     current, policy, armed = parts.session.need_armed()
+    coins = sum(len(transaction.inputs) for transaction in request.transactions)
+    most_coins = policy.most_transactions * policy.most_inputs
+    # Attack: tens of thousands of coins, each with keys to derive before any rule speaks; no freeze is heard meanwhile.
+    if coins > most_coins:
+        raise Refusal(TOO_MANY_INPUTS, f"{coins} in one batch > {most_coins}")
     proven = prove(
         request,
         current.quorum,
@@ -64,11 +69,14 @@ def review(parts: Parts, answer: Callable[[Verdict], None]) -> None:
         parts.screen.notice(TITLE_HELD, ["Nothing is held."])
     for txid, proven in list(armed.held.items()):
         before = judge_transaction(proven, policy, _standing(parts, armed), approved=False).judgements[0]
-        choice = _ask(parts, before)
+        # Attack: a window opens between two looks, and what the rules refused is signed without being asked about.
+        choice = None if before.action == REFUSE else _ask(parts, before)
         if choice == LATER:
             continue
         del armed.held[txid]
-        if choice == APPROVE:
+        if choice is None:
+            verdict, outcome = _settle(parts, current, armed, before, "while it was held")
+        elif choice == APPROVE:
             # What was true when it was held may not be true now: only "hold" is overruled by the owner.
             judged = judge_transaction(proven, policy, _standing(parts, armed), approved=True)
             armed.ledger = judged.ledger
@@ -80,9 +88,6 @@ def review(parts: Parts, answer: Callable[[Verdict], None]) -> None:
 
 
 def _ask(parts: Parts, before: Judgement) -> str:
-    if before.action == REFUSE:
-        # Nothing is left to decide: the rules say no by now, and "approve" only makes them say so.
-        return APPROVE
     lines = (*show.transaction(before.proven, parts.setup.network), *show.findings(before))
     return parts.screen.ask(TITLE_HELD, lines, PROMPT_HELD, CHOICES_HELD)
 

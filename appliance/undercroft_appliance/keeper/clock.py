@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
+
+
+def since_boot() -> float:
+    """Seconds since the machine was switched on; nobody can set them."""
+    # Attack: the machine is put to sleep, and an appliance that slept a night believes that its day goes on. The
+    # monotonic clock stands still meanwhile; this one does not.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Clock:

@@ -29,31 +29,46 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All that left since ``known_from`` (monotonic seconds) is in ``entries``; minus infinity: nothing is missing."""
+    """All that left since ``known_from`` (monotonic seconds) is in ``entries``; minus infinity: nothing is missing.
+
+    ``dropped_until``: the time of the newest transaction that was forgotten because no window counted it any more.
+    """
 
     known_from: float
     entries: tuple[Entry, ...] = ()
+    dropped_until: float = -math.inf
 
     @classmethod
-    def armed(cls, now: float, own: Ledger | None, carried: Iterable[Spent] | None) -> Ledger:
+    def armed(cls, now: float, own: Ledger | None, carried: Iterable[Spent] | None, longest_seconds: int) -> Ledger:
         """The ledger to start with: what this appliance remembers joined with what the grant carries (None: nothing).
 
-        A transaction that both know is counted once, at its later time.
+        A grant tells what left in the policy's longest window (seconds), and nothing of the time before. A transaction
+        that both know is counted once, at its later time, with its larger amount.
         """
         if carried is None:
             return cls(now) if own is None else own
         # The granter's clock ran on while the grant was on its way: the ages are at least these, so nothing leaves a
         # window early.
         brought = [Entry(now - item.age_seconds, item.amount_sats, item.txid) for item in carried]
-        return cls(-math.inf, joined(() if own is None else own.entries, brought))
+        # In whole seconds, as ages are: a rounded fraction must not make the window look unknown.
+        told_from = float(math.floor(now - longest_seconds))
+        if own is None:
+            return cls(told_from, joined(brought))
+        return cls(min(told_from, own.known_from), joined(own.entries, brought), own.dropped_until)
+
+    @property
+    def _whole_from(self) -> float:
+        # Attack: rules with short windows are put in force for a while, so that those with long windows find nothing.
+        return max(self.known_from, self.dropped_until)
 
     def opens_at(self, window_seconds: int) -> float:
         """When (monotonic seconds) a window of this length is known from end to end."""
-        return self.known_from + window_seconds
+        return self._whole_from + window_seconds
 
     def knows(self, window_seconds: int, now: float) -> bool:
         """Whether all that left in the last ``window_seconds`` is known."""
-        return now >= self.opens_at(window_seconds)
+        # In the same arithmetic as `_within`, so that what a window has just let go does not make it unknown.
+        return now - self._whole_from >= window_seconds
 
     def spent_sats(self, window_seconds: int, now: float) -> int:
         """What left in the last ``window_seconds``, in sats; raises Refusal (window-unknown)."""
@@ -70,8 +85,10 @@ class Ledger:
         return replace(self, entries=(*self.entries, Entry(now, amount_sats, txid)))
 
     def pruned(self, longest_seconds: int, now: float) -> Self:
-        """The ledger without what no window can count any more."""
-        return replace(self, entries=self._within(longest_seconds, now))
+        """The ledger without what no window of these rules can count any more."""
+        kept = self._within(longest_seconds, now)
+        dropped = [entry.at for entry in self.entries if now - entry.at >= longest_seconds]
+        return replace(self, entries=kept, dropped_until=max(self.dropped_until, *dropped, -math.inf))
 
     def carried(self, longest_seconds: int, now: float) -> tuple[Spent, ...] | None:
         """For a grant: what left in the longest window, or None when that is not known, or more than a grant can hold.
@@ -88,19 +105,19 @@ class Ledger:
         )
 
     def is_idle(self, window_seconds: int, now: float) -> bool:
-        """Whether nothing that is known left in the last ``window_seconds``."""
-        return not self._within(window_seconds, now)
+        """Whether nothing is known to have left in the last ``window_seconds``."""
+        return not self._within(window_seconds, now) and now - self.dropped_until >= window_seconds
 
     def _within(self, window_seconds: int, now: float) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if now - entry.at < window_seconds)
 
 
 def joined(*known: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The union by transaction; of two times for one transaction the later one holds."""
+    """The union by transaction; of two times or amounts for one transaction the later and the larger hold."""
     latest: dict[bytes, Entry] = {}
     for entries in known:
         for entry in entries:
-            seen = latest.get(entry.txid)
-            if seen is None or entry.at > seen.at:
-                latest[entry.txid] = entry
+            seen = latest.get(entry.txid, entry)
+            # Attack: one owner's grant names our large payment as a later one of 1 sat, to empty our windows.
+            latest[entry.txid] = Entry(max(seen.at, entry.at), max(seen.amount_sats, entry.amount_sats), entry.txid)
     return tuple(sorted(latest.values(), key=lambda entry: (entry.at, entry.txid)))

@@ -20,7 +20,7 @@ from undercroft_appliance.internal import (
 from .clock import Clock
 from .refusals import INTERRUPTED, OWNER_TIMEOUT, Refusal
 from .text import wrapped
-from .wires import FromPanel, FromPort, TerminalReady, Wires
+from .wires import Event, FromPanel, FromPort, TerminalReady, Wires
 
 ASK_SECONDS: Final = 600
 TURN_TITLE: Final = "Passphrase"
@@ -112,7 +112,9 @@ class OwnerScreen:
 
     def _wait(self, wanted: Callable[[object], _Found | None], deadline: float, *, terminal: bool) -> _Found:
         epoch = self._attention.epoch()
+        event: Event | None = None
         while True:
+            # Before the event that came last is believed: an answer may have waited while this process was stopped.
             self._attention.tick()
             # Attack: an owner approves what was asked before the freeze.
             if self._attention.epoch() != epoch:
@@ -120,10 +122,10 @@ class OwnerScreen:
             left = deadline - self._clock.now()
             if left <= 0:
                 raise Refusal(OWNER_TIMEOUT, f"{int(self._ask_seconds)} s")
-            event = self._wires.next(min(left, _GLANCE_SECONDS), terminal=terminal)
             found = wanted(event)
             if found is not None:
                 return found
+            event = self._wires.next(min(left, _GLANCE_SECONDS), terminal=terminal)
             if isinstance(event, FromPort):
                 self._attention.port_message(event.data)
             elif isinstance(event, FromPanel) and isinstance(event.message, Command):

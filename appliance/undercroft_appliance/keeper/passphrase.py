@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from undercroft_appliance.errors import ApplianceError, EnvelopeError, PassphraseError, WrongPassphraseError
+from undercroft_appliance.errors import (
+    ApplianceError,
+    EnvelopeError,
+    MemoryUnavailableError,
+    PassphraseError,
+    WrongPassphraseError,
+)
 
 from .owner import TURN_TITLE
 from .parts import Parts
@@ -42,7 +48,8 @@ def _try(
         except (PassphraseError, WrongPassphraseError) as error:
             failure = error
             parts.screen.notice(TURN_TITLE, [str(error), f"{left} tries left"])
-        except EnvelopeError as error:
+        # Attack: the host changes the envelope's cost to more memory than there is, so that the keeper ends.
+        except (EnvelopeError, MemoryUnavailableError) as error:
             raise Refusal(ENVELOPE_UNUSABLE, str(error)) from error
     # Attack: someone with the appliance in hand tries one passphrase after the other; each costs an Argon2id run, and
     # after three the host must ask anew, which its operators see.

@@ -14,6 +14,7 @@ from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import ProtocolError
 from undercroft_protocol.messages import (
     EMPTY,
+    SIGNED,
     ActivateRequest,
     ArmRequest,
     BatchReply,
@@ -104,8 +105,9 @@ class Keeper:
             ],
         )
         while True:
-            self.tick()
             event = self._wires.next(_TICK_SECONDS)
+            # Attack: a process that was stopped goes on with the message that waited for it, its life long over.
+            self.tick()
             if isinstance(event, FromPort):
                 self._wires.send_port(self.handle(event.data))
             elif isinstance(event, FromPanel) and isinstance(event.message, Command):
@@ -114,7 +116,7 @@ class Keeper:
     def handle(self, data: bytes) -> bytes:
         """The sealed reply to one message from the line. Raises only what ends the process."""
         digest = sha256(data)
-        given = self._replies.find(digest)
+        given = self._given(digest, data)
         if given is not None:
             return given
         try:
@@ -123,6 +125,7 @@ class Keeper:
             return self._refused(digest, refusal)
         if isinstance(message.body, StatusRequest):
             return self._seal(digest, reports.status(self._parts))
+        before = self.session.last_sequence
         if not isinstance(message.body, FreezeRequest):
             self.session.last_sequence = message.header.sequence
         self.session.used()
@@ -133,6 +136,9 @@ class Keeper:
             # What came in beside an open question leaves the question as it is.
             if not isinstance(message.body, _AT_ONCE):
                 self.session.unseal()
+                # Attack: before a quorum is there anyone may speak, and a stranger uses up the highest number.
+                if self.session.quorum is None:
+                    self.session.last_sequence = min(before, self.session.last_sequence)
         data = self._finish(digest, outcome)
         if not isinstance(message.body, _AT_ONCE):
             self.session.used()
@@ -140,6 +146,13 @@ class Keeper:
             if self.session.state == EMPTY:
                 self._keys.wipe()
         return data
+
+    def _given(self, digest: bytes, data: bytes) -> bytes | None:
+        given = self._replies.find(digest)
+        # Attack: a freeze is answered from memory, with what was true while nothing was open, and nothing stops.
+        if given is not None and self.session.quorum is not None and request_kind(cose.read(data)) is FreezeRequest:
+            return None
+        return given
 
     # What OwnerScreen needs while a question is open.
 
@@ -216,11 +229,20 @@ class Keeper:
             case ArmRequest() as request:
                 return activation.arm(parts, request)
             case BatchRequest() as request:
-                return batches.process(parts, request)
+                return self._process(request)
             case LogRequest() as request:
                 return reports.log(parts, request)
             case other:
                 raise Refusal(MALFORMED_MESSAGE, type(other).__name__)
+
+    def _process(self, request: BatchRequest) -> Outcome:
+        outcome = batches.process(self._parts, request)
+        if isinstance(outcome.body, BatchReply):
+            for verdict in outcome.body.verdicts:
+                # What an earlier batch left held may be signed by now without being asked about.
+                if verdict.verdict == SIGNED:
+                    self._decided(verdict)
+        return outcome
 
     def _finish(self, digest: bytes, outcome: Outcome) -> bytes:
         try:

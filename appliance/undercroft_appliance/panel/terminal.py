@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import termios
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from ..errors import ApplianceError
+from ..errors import TerminalGoneError
 
 _INPUT_FLAGS: Final = 0
 _OUTPUT_FLAGS: Final = 1
@@ -15,12 +15,6 @@ _CONTROL_CHARACTERS: Final = 6
 _DISABLED: Final = b"\0"
 _LONGEST_LINE: Final = 4096
 _DEFAULT_WIDTH: Final = 80
-
-
-class TerminalGoneError(ApplianceError):
-    """The owner's terminal is gone."""
-
-    code: ClassVar[str] = "terminal-gone"
 
 
 class Terminal:

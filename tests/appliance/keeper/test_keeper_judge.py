@@ -207,7 +207,7 @@ def test_attack_many_small_transactions_in_one_batch_fill_the_window_with_their_
 
 def test_attack_restart_to_begin_a_window_anew() -> None:
     armed_at = NOW - 3599
-    unknown = dataclasses.replace(standing(), ledger=Ledger.armed(armed_at, None, None))
+    unknown = dataclasses.replace(standing(), ledger=Ledger.armed(armed_at, None, None, 86_400))
     policy = window(10**9, 10**9)
     assert outcome(good_batch(), policy, unknown) == (REFUSE, (refusals.WINDOW_UNKNOWN,))
     later = dataclasses.replace(unknown, now=armed_at + 3600)
@@ -215,7 +215,7 @@ def test_attack_restart_to_begin_a_window_anew() -> None:
 
 
 def test_a_short_window_opens_before_a_long_one() -> None:
-    unknown = dataclasses.replace(standing(), ledger=Ledger.armed(NOW - 3600, None, None))
+    unknown = dataclasses.replace(standing(), ledger=Ledger.armed(NOW - 3600, None, None, 86_400))
     action, codes = outcome(good_batch(), POLICY, unknown)
     assert (action, codes) == (REFUSE, (refusals.WINDOW_UNKNOWN,))
 

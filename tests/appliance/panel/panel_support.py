@@ -31,6 +31,7 @@ class Stage:
         self.keeper = Channel(ours)
         self.screen = ""
         self._seen = 0
+        self._unread = b""
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "undercroft_appliance.panel", "--keeper-fd", str(theirs.fileno()),
@@ -64,13 +65,25 @@ class Stage:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def type_ahead(self, text: str) -> None:
+        """Type while nobody reads, and wait until it lies there: the kernel brings it to the terminal by and by."""
+        echoes = self.echoes()
+        self.type(text)
+        if echoes:
+            self.expect(re.escape(text))
+        else:
+            assert select.select([self.slave], [], [], PATIENCE_SECONDS)[0]
+
     def expect(self, pattern: str) -> str:
         """Read on until the pattern appears after what was expected last; returns all up to its end."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (found := re.compile(pattern).search(self.screen, self._seen)) is None:
             if not select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise AssertionError(f"{pattern!r} is not on the screen:\n{self.screen}")
-            self.screen += os.read(self.master, 4096).decode().replace("\r\n", "\n")
+            read = self._unread + os.read(self.master, 4096)
+            # A row's end may come in two pieces.
+            self._unread = b"\r" if read.endswith(b"\r") else b""
+            self.screen += read.removesuffix(self._unread).decode("utf-8", "replace").replace("\r\n", "\n")
         text = self.screen[self._seen : found.end()]
         self._seen = found.end()
         return text

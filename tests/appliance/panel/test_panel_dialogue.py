@@ -75,7 +75,7 @@ def test_text_is_printable_ascii_and_no_longer_than_a_line(stage: Stage, typed: 
 @pytest.mark.parametrize("typed", ["1\n", "1", "accept\naccept\n1\n"])
 def test_attack_keys_typed_before_the_screen_appeared_answer_nothing(stage: Stage, typed: str) -> None:
     stage.pause()
-    stage.type(typed)
+    stage.type_ahead(typed)
     stage.keeper.send(COMPARE)
     stage.go_on()
     stage.expect(PROMPT)
@@ -90,7 +90,7 @@ def test_attack_keys_typed_between_the_pages_of_a_question_do_not_answer_it(
     stage.keeper.send(LIST)
     stage.expect("-- more --")
     stage.pause()
-    stage.type("\n1\n1\n")
+    stage.type_ahead("\n1\n1\n")
     stage.go_on()
     stage.expect(PROMPT)
     stage.type("refuse\n")
@@ -232,7 +232,7 @@ def test_attack_a_passphrase_typed_too_late_is_not_taken_for_an_answer(stage: St
     asked(stage, NAME)
     stage.keeper.send(TURN)
     assert stage.received() == Yielded(10)
-    stage.type("correct horse, for tests\n")
+    stage.type_ahead("correct horse, for tests\n")
     stage.keeper.send(PassphraseOver(10))
     assert "What is this site called" in stage.expect(PROMPT)
     stage.type("north\n")
@@ -242,7 +242,7 @@ def test_attack_a_passphrase_typed_too_late_is_not_taken_for_an_answer(stage: St
 
 def test_attack_a_passphrase_typed_too_early_is_not_read_by_the_panel(stage: Stage) -> None:
     stage.pause()
-    stage.type("status\n")
+    stage.type_ahead("status\n")
     stage.keeper.send(TURN)
     stage.go_on()
     assert stage.received() == Yielded(10)

@@ -21,7 +21,7 @@ def test_codes_are_unique_and_stable() -> None:
     assert {
         "memory", "passphrase", "passphrase-length", "passphrase-character", "passphrase-mismatch",
         "wrong-passphrase", "envelope", "keyring-locked", "key-derivation", "signing", "self-test", "channel",
-        "configuration",
+        "configuration", "terminal-gone",
     } <= set(codes)  # fmt: skip
 
 

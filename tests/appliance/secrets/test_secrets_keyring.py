@@ -381,7 +381,8 @@ def test_attack_a_fault_in_the_branch_key_gives_no_signature_and_wipes(
 ) -> None:
     envelope = bound_envelope(keyring, owner)
     typed(keyring, owner).unlock(envelope, QUORUM)
-    keyring._account._branch_keys[1].part(31, 1).store_public(b"\x55")
+    faulty = keyring._account._branch_keys[1].part(31, 1)
+    faulty.store_public(bytes([faulty.read_public()[0] ^ 1]))
     with pytest.raises(SigningError):
         keyring.sign_inputs(REQUESTS)
     assert_locked_and_empty(keyring)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from typing import TypeVar
 
 import pytest
 
+from appliance.builders import COIN_SATS, HEIGHT, change, clearance, good_transaction, previous_transaction
+from appliance.secrets.scan import copies
+from appliance.secrets.secrets_support import PASSPHRASE
+from appliance.secrets.test_secrets_scan import secrets_behind
 from message_examples import RISK, VAULT, signer
 from message_examples import policy as example_policy
 from undercroft_demo.cable import Cable
@@ -19,11 +24,15 @@ from undercroft_demo.owner import ScriptedOwner
 from undercroft_protocol import cose
 from undercroft_protocol.messages import (
     ARMED,
+    EMPTY,
+    SIGNED,
     Acceptance,
     ActivateRequest,
     ActivationGrant,
     ActivationRequest,
     ArmRequest,
+    BatchReply,
+    BatchRequest,
     Declaration,
     DeclareRequest,
     Done,
@@ -143,7 +152,8 @@ def approved(places: list[Place], policy: Policy) -> tuple[bytes, ...]:
     return tuple(approvals)
 
 
-def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]) -> None:
+def armed_pair(places: list[Place]) -> tuple[Quorum, Policy, Envelope]:
+    """The first two appliances, armed by each other; the envelope is the first one's."""
     declarations = declared(places)
     quorum = formed(declarations)
     envelopes = accepted(places, quorum, declarations)
@@ -163,6 +173,12 @@ def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]
         grant, given = place.statement(ActivationGrant, GrantRequest(asked[other][0]))
         assert given.ledger == ()
         pair[other].ask(Done, ArmRequest(grant))
+    return quorum, policy, envelopes[places[0].owner.name]
+
+
+def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]) -> None:
+    armed_pair(places)
+    pair = places[:2]
     for place, (name, site, _) in zip(pair, PEOPLE[:2], strict=True):
         status = place.meet()
         assert (status.state, status.owner, status.site) == (ARMED, name, site)
@@ -173,6 +189,46 @@ def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]
         place.owner.lock()
         place.owner.wait_for(r"--- Locked -[\s\S]*by the owner", LONG_SECONDS)
         assert place.meet().state == "empty"
+
+
+def one_payment(quorum: Quorum, policy: Policy) -> BatchRequest:
+    previous = (previous_transaction((COIN_SATS, quorum.descriptor().script(0, 0))),)
+    payee = clearance(quorum_id=quorum.id, key=RISK, expires=int(time.time()) + 600)
+    payment = dataclasses.replace(good_transaction(), outputs=(payee, change()))
+    return BatchRequest(b"\x0b" * 16, policy.hash, HEIGHT, previous, (payment,))
+
+
+def told(text: bytes, secrets: dict[str, bytes]) -> list[str]:
+    """Which secrets stand in a text, raw or in hex."""
+    return [name for name, secret in secrets.items() if secret in text or secret.hex().encode() in text.lower()]
+
+
+def test_attack_no_secret_is_found_in_any_process_of_a_real_appliance(places: list[Place]) -> None:
+    """Unlocked, after it has signed, and locked: in memory, arguments, environment, terminal and log."""
+    place = places[0]
+    place.owner.passphrase = PASSPHRASE.decode()
+    quorum, policy, envelope = armed_pair(places)
+    secrets = secrets_behind([envelope])
+    (verdict,) = place.ask(BatchReply, one_payment(quorum, policy)).verdicts
+    assert verdict.verdict == SIGNED
+    report = place.meet()
+    if report.memory != "memfd_secret":
+        pytest.skip("without secret memory the guarded pages themselves would be found")
+    for state in (ARMED, EMPTY):
+        assert place.meet().state == state
+        for pid in place.device.pids():
+            try:
+                outside, _ = copies(pid, secrets, range(0))
+            except PermissionError:
+                pytest.skip("only root may look into a hardened process")
+            assert not outside, f"{state}, process {pid}"
+            for name in ("cmdline", "environ"):
+                assert told(Path(f"/proc/{pid}/{name}").read_bytes(), secrets) == []
+        if state == ARMED:
+            place.owner.lock()
+            place.owner.wait_for(r"--- Locked -[\s\S]*by the owner", LONG_SECONDS)
+    assert told(place.owner.transcript.encode(), secrets) == []
+    assert told(place.device.log.read_bytes(), secrets) == []
 
 
 def test_attack_an_owner_who_sees_another_quorum_code_declines(places: list[Place]) -> None:
