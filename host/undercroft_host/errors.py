@@ -235,6 +235,15 @@ class PaymentSigned(Conflict):
     default_hint = "carry it out; only spending one of its coins otherwise would take it back"
 
 
+class EarlierPayment(Conflict):
+    """An earlier payment of this withdrawal was taken back, and may still reach the network."""
+
+    code = "earlier-payment"
+    default_hint = (
+        "pay it again (that spends a coin of the earlier one), or wait until one of those is spent 6 blocks deep"
+    )
+
+
 class SignaturesMissing(WaitingForApproval):
     """The payment does not have the signatures it needs."""
 

@@ -6,6 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import click
+
+# A number that no column of the database holds would end in a fault of its driver.
+ROW_NUMBER = click.IntRange(1, 2**63 - 1)
+"""The number of a row."""
+SECONDS = click.IntRange(1, 7 * 86_400)
+"""A time to wait, a week at most."""
+
 
 @dataclass(slots=True)
 class Options:

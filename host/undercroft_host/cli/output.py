@@ -38,6 +38,9 @@ def moment(seconds: int | None) -> str | None:
 
 def _facts(facts: Mapping[str, Any], title: str) -> None:
     """Names and values, then what is nested, each under its name."""
+    if not facts:
+        click.echo(f"\n{title}\n  (none)" if title else "(none)")
+        return
     plain = {name: value for name, value in facts.items() if not _is_nested(value)}
     if title:
         click.echo(f"\n{title}")

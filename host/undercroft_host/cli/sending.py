@@ -21,7 +21,7 @@ class Answer:
     state: str
 
 
-def send_to(app: App, name: str, batch_id: bytes, timeout: float) -> list[Answer]:
+def send_to(app: App, name: str, batch_id: bytes, timeout: int) -> list[Answer]:
     """Send a stored batch to one appliance; raises as ``desk.send.send_batch``."""
     quorum = app.quorum()
     with app.talk(name, quorum.id) as talk:

@@ -96,7 +96,8 @@ def form_quorum(session: Session, vault_key: bytes, risk_key: bytes, clock: Cloc
         raise Conflict("a quorum is active already")
     records = session.scalars(select(DeclarationRecord)).all()
     if len(records) != OWNERS:
-        raise Conflict(f"a quorum takes {OWNERS} declarations; there are {len(records)}")
+        hint = "each owner declares a key first: undercroft quorum declare NAME"
+        raise Conflict(f"a quorum takes {OWNERS} declarations; there are {len(records)}", hint=hint)
     declarations = [verify_declaration(record.raw) for record in records]
     owners = sorted((_owner(one) for one in declarations), key=lambda owner: owner.xpub)
     for record in _quorums(session, FORMING):

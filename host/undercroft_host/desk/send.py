@@ -22,10 +22,11 @@ from undercroft_protocol.messages import (
 )
 
 from ..clock import Clock
-from ..errors import ApplianceState, NotFound
+from ..errors import ApplianceState, NotFound, PaymentState
 from ..store import audit
 from ..store.engine import Store
 from ..store.tables import Batch, BatchSend, Payment, PaymentInput, PaymentVerdict, Signature
+from ..vault.families import CANCELLED
 from ..vault.finalise import finalise_payment
 from ..vault.payment_records import UNSIGNED_STATES
 from .batches import payments_of
@@ -33,6 +34,7 @@ from .talk import ApplianceSession
 from .verdicts import VerifiedSignature, verify_reply
 
 SIGNING: Final = "signing"
+_REPLAY: Final = "replay"
 LIFETIME_SECONDS: Final = 24 * 3600
 """A request stays good that long, so that what an owner holds can be asked for again with the same bytes."""
 
@@ -52,14 +54,21 @@ def send_batch(
 ) -> list[PaymentAnswer]:
     """Send a stored batch to the appliance of an open session, and keep what it answers once all of it is verified.
 
-    One activation gets the same bytes however often it is asked: after a lost answer it answers the same again. Raises
+    One activation gets the same bytes however often it is asked: after a lost answer it answers the same again. Only
+    when it has moved on past them the batch goes under a new number. Raises PaymentState for a cancelled payment,
     ApplianceState unless the appliance is armed, ApplianceRefused when it refuses the batch as a whole, IntegrityAlarm
     for an answer that is not what it must be; then no verdict and no signature of it is kept.
     """
     if talk.report.state != ARMED or talk.identity is None:
-        raise ApplianceState(f"{talk.name} is {talk.report.state}", hint="activate it: undercroft activation open NAME")
+        hint = f"activate it: undercroft activation open {talk.name}"
+        raise ApplianceState(f"{talk.name} is {talk.report.state}", hint=hint)
     request, is_first = _stored_request(store, actor, talk, batch_id, quorum, clock=clock)
     reply, raw = talk.deliver(request, timeout=timeout, quorum_id=quorum.id)
+    if not is_first and isinstance(reply.body, RefusalReply) and reply.body.code == _REPLAY:
+        # It has taken other requests since these bytes were made, and so will never take them. The same batch under a
+        # new number says the same, and what was signed before is signed alike and counted once.
+        request = _renewed(store, actor, talk, batch_id, quorum)
+        reply, raw = talk.deliver(request, timeout=timeout, quorum_id=quorum.id)
     refused = isinstance(reply.body, RefusalReply)
     with store.begin(actor) as session:
         # The answer is kept as evidence before it is believed. A refusal to hear the same bytes again says nothing
@@ -93,11 +102,14 @@ def _stored_request(
     with store.read() as session:
         known = session.get(BatchSend, (batch_id, talk.activation_id))
         body = _batch(session, batch_id).body
+        _check_not_cancelled(session, batch_id)
     if known is not None:
         return known.request, False
     request = talk.prepare(BatchRequest.from_bytes(body), lifetime=LIFETIME_SECONDS, quorum_id=quorum.id)
     # Stored before it is sent: from here on the payments may be signed, whatever dies now.
     with store.begin(actor) as session:
+        # Taken back since we looked: nothing must be sent any more.
+        _check_not_cancelled(session, batch_id)
         session.add(
             BatchSend(
                 batch=batch_id,
@@ -113,6 +125,16 @@ def _stored_request(
         facts: dict[str, int | str | None] = {"appliance": talk.name}
         audit.record(session, clock=clock, action="send-batch", subject=_subject(batch_id), facts=facts)
     return request, True
+
+
+def _renewed(store: Store, actor: str, talk: ApplianceSession, batch_id: bytes, quorum: Quorum) -> bytes:
+    with store.read() as session:
+        body = _batch(session, batch_id).body
+    request = talk.prepare(BatchRequest.from_bytes(body), lifetime=LIFETIME_SECONDS, quorum_id=quorum.id)
+    with store.begin(actor) as session:
+        _check_not_cancelled(session, batch_id)
+        session.get_one(BatchSend, (batch_id, talk.activation_id)).request = request
+    return request
 
 
 def _keep(
@@ -178,6 +200,14 @@ def _is_complete(session: Session, payment: Payment, quorum: Quorum) -> bool:
         # One owner twice is still one owner.
         owners[position].add(identity)
     return all(len(each) >= quorum.threshold for each in owners.values())
+
+
+def _check_not_cancelled(session: Session, batch_id: bytes) -> None:
+    for payment in payments_of(session, batch_id):
+        # Attack: a signature for a payment that was taken back, and whose withdrawals are paid by another one.
+        if payment.state == CANCELLED:
+            hint = "send the others of its batch anew: undercroft payment send ID --to NAME"
+            raise PaymentState(f"payment {payment.id} is cancelled", hint=hint)
 
 
 def _batch(session: Session, batch_id: bytes) -> Batch:

@@ -34,6 +34,7 @@ from ..errors import (
     ApplianceForeignQuorum,
     ApplianceRefused,
     ApplianceSilent,
+    ApplianceState,
     ApplianceUnplugged,
     IntegrityAlarm,
 )
@@ -143,10 +144,19 @@ class ApplianceSession:
         return seal_request(header, body, self._signer.public_key, self._signer.sign)
 
     def deliver(self, request: bytes, *, timeout: float, quorum_id: bytes | None) -> tuple[Message[ReplyHeader], bytes]:
-        """Send these very bytes; the verified answer, which may be a refusal, and its bytes as received."""
+        """Send these very bytes; the verified answer, which may be a refusal, and its bytes as received.
+
+        Raises ApplianceState for a refusal in another key than the owner's: it was locked meanwhile.
+        """
         reply, data = self._converse(request, timeout)
         # Whoever sits on the line can answer in a key of their own.
         if reply.sender not in self._speakers(reply):
+            # A refusal gives nothing away and is believed in nothing; it is what an appliance says once it is locked.
+            if isinstance(reply.body, RefusalReply):
+                raise ApplianceState(
+                    f"{self.name} speaks with its owner's key no more ({reply.body.code}): it was locked or restarted",
+                    hint=f"look at it: undercroft appliance show {self.name}; open it: activation open {self.name}",
+                )
             raise IntegrityAlarm(f"the answer on the line of {self.name} is signed by a stranger")
         # An answer under another agreement says nothing about this one.
         if quorum_id is not None and reply.header.quorum_id not in (None, quorum_id):

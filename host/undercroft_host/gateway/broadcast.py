@@ -71,6 +71,13 @@ def finish_intents(store: Store, node: NodeRpc, clock: Clock) -> list[int]:
         except BroadcastRefused:
             # Its reason stands in the payment and in the audit log.
             continue
+        except PaymentState:
+            # Another payment has spent its coins meanwhile; it is not to be sent, and must not stop the others.
+            with store.begin(ACTOR) as session:
+                for intent in intents.unfinished(session, KIND):
+                    if intent.subject == str(payment_id):
+                        intents.finish(session, intent.id, outcome="cancelled", clock=clock)
+            continue
         done.append(payment_id)
     return done
 

@@ -17,6 +17,7 @@ from ..keys import FileSigner
 from ..store import audit
 from ..store.tables import Address, ClearanceRecord, Coin, RiskVerdict, Withdrawal
 from ..treasury.ledger import customer_balance
+from ..vault.families import rivals
 from ..vault.withdrawals import cancel_withdrawal
 from .findings import ALLOW, DENY, FLAG, Finding, reason
 from .rules_withdrawal import WITHDRAWAL_RULES, WithdrawalFacts
@@ -147,11 +148,12 @@ def _decide(
     elif withdrawal.state == ASSIGNED:
         # Its payment is built and may be signed: it stays there, without a clearance that is still good.
         withdrawal.reason = reason(findings)
-    elif outcome == DENY:
+    elif outcome == DENY and not rivals(session, withdrawal.id):
         # The money goes back at once: an order that will never be paid must not keep a customer from it.
         cancel_withdrawal(session, withdrawal.id, clock=clock)
         withdrawal.reason = f"denied: {reason(findings)}"[:200]
     else:
+        # Delayed; or denied while an earlier payment, taken back, may still pay it: no money back before that is over.
         withdrawal.state, withdrawal.reason = DELAYED, reason(findings)
     session.flush()
 

@@ -10,14 +10,21 @@ from sqlalchemy.orm import Session
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput, txid_to_hex
-from undercroft_protocol.messages import Quorum
+from undercroft_protocol.messages import SIGNED, Quorum
 
 from ..clock import Clock
-from ..errors import FeerateInvalid, NothingToPay, PaymentSigned, PaymentState, UsageProblem, WithdrawalState
+from ..errors import (
+    EarlierPayment,
+    FeerateInvalid,
+    NothingToPay,
+    PaymentSigned,
+    PaymentState,
+    UsageProblem,
+    WithdrawalState,
+)
 from ..store import audit
 from ..store.tables import (
-    BatchPayment,
-    BatchSend,
+    ChainTransaction,
     Coin,
     Payment,
     PaymentInput,
@@ -27,12 +34,13 @@ from ..store.tables import (
 )
 from .addresses import CHANGE, change_address, highest_index
 from .coins import spendable_coins
+from .families import CANCELLED, answers_out, must_spend, said_of
 from .finalise import finalise_payment, payment_psbt
 from .payment_records import UNSIGNED_STATES, find_payment
-from .selection import Selection, Shape, select_coins
+from .selection import Candidate, Selection, Shape, select_coins
 from .withdrawals import cancel_withdrawal, find_withdrawal, withdrawals_in
 
-__all__ = ["build_payment", "cancel_payment", "finalise_payment", "payment_psbt"]
+__all__ = ["build_payment", "cancel_payment", "finalise_payment", "payment_psbt", "release_payment"]
 
 TRANSACTION_VERSION: Final = 2
 SEQUENCE: Final = 0xFFFFFFFD
@@ -41,6 +49,8 @@ MOST_PAYEES: Final = 100
 LEAST_FEERATE: Final = 1_000
 MOST_FEERATE: Final = 1_000_000
 """Sats per 1000 virtual bytes: below, nodes do not relay; above, it is a slip of the hand."""
+
+_ASK_AGAIN: Final = "ask it again: undercroft payment resend ID --to NAME; or, if it lost its key, activate it anew"
 
 
 def build_payment(
@@ -56,11 +66,12 @@ def build_payment(
 
     ``height`` is the chain's tip: it becomes the locktime, so that nobody gains by mining the payment into an older
     block. The coins are locked for this payment and the withdrawals assigned to it. Raises NothingToPay,
-    WithdrawalUnknown, WithdrawalState, UsageProblem, FeerateInvalid, CoinsExhausted.
+    WithdrawalUnknown, WithdrawalState, UsageProblem, FeerateInvalid, CoinsExhausted, EarlierPayment.
     """
     if not LEAST_FEERATE <= feerate_sat_per_kvb <= MOST_FEERATE:
         raise FeerateInvalid(f"{feerate_sat_per_kvb} sat/kvB; {LEAST_FEERATE} to {MOST_FEERATE} are possible")
-    orders = _cleared(session, withdrawals)
+    free = spendable_coins(session, quorum.id, height=height)
+    orders = _cleared(session, withdrawals, free)
     descriptor = quorum.descriptor()
     # The script of the next change address; the address is given out only if there is change.
     next_change = highest_index(session, quorum.id, CHANGE) + 1
@@ -72,7 +83,8 @@ def build_payment(
         feerate_sat_per_kvb=feerate_sat_per_kvb,
     )
     paid_sats = sum(order.amount_sats for order in orders)
-    chosen = select_coins(spendable_coins(session, quorum.id, height=height), paid_sats, shape)
+    # Attack: an appliance's signature for an earlier payment of these orders turns up after they were paid anew.
+    chosen = select_coins(free, paid_sats, shape, must=must_spend(session, orders, free))
     outputs: list[PaymentOutput] = [
         PaymentOutput(script=order.script, amount_sats=order.amount_sats, withdrawal=order.id) for order in orders
     ]
@@ -98,36 +110,54 @@ def build_payment(
 
 
 def cancel_payment(session: Session, payment_id: int, *, clock: Clock, cancel_withdrawals: bool = False) -> Payment:
-    """Take back a payment of which no signature can exist: its coins are free, its withdrawals cleared again (or
-    cancelled). A cancelled payment stays cancelled.
+    """Take back a payment: its coins are free, its withdrawals cleared again (or cancelled); it stays cancelled.
 
-    Raises PaymentUnknown, PaymentState once it is signed, PaymentSigned while a signature exists or an answer is out.
+    Where a signature may still be made (see `families`), its withdrawals can only be paid again by spending one of its
+    coins, and not be cancelled. Raises PaymentUnknown, PaymentState once it is signed, PaymentSigned while it could be
+    carried out: an answer is out, or an owner has signed and nobody has refused; EarlierPayment.
     """
     payment = find_payment(session, payment_id)
-    if payment.state == "cancelled":
+    if payment.state == CANCELLED:
         return payment
     if payment.state not in UNSIGNED_STATES:
         raise PaymentState(f"payment {payment_id} is {payment.state}")
-    if session.scalars(select(Signature).where(Signature.payment == payment_id)).first():
-        raise PaymentSigned(f"payment {payment_id} has a signature")
+    seen = session.get(ChainTransaction, payment.txid)
+    if seen is not None and not seen.conflicted:
+        raise PaymentSigned(f"payment {payment_id} is on the network")
     # Attack: paying the same orders from other coins while an appliance's signature for these is still on its way.
-    if _answers_out(session, payment_id):
-        raise PaymentSigned(f"payment {payment_id} was sent to an appliance that has not answered")
-    payment.state = "cancelled"
-    for coin in session.scalars(select(Coin).where(Coin.payment == payment_id)):
-        coin.payment = None
-    for order in session.scalars(select(Withdrawal).where(Withdrawal.payment == payment_id)):
-        order.state, order.payment = "cleared", None
-        if cancel_withdrawals:
+    if answers_out(session, payment_id):
+        raise PaymentSigned(f"payment {payment_id} was sent to an appliance that has not answered", hint=_ASK_AGAIN)
+    # A stored answer counts, too: the host may have died before it had taken the signatures out of it.
+    has_signature = session.scalars(select(Signature).where(Signature.payment == payment_id)).first() is not None
+    if payment.state != "refused" and (
+        has_signature or any(word == SIGNED for _, word in said_of(session, payment_id))
+    ):
+        raise PaymentSigned(f"payment {payment_id} has a signature")
+    orders = release_payment(session, payment, "cancel-payment", clock=clock)
+    if cancel_withdrawals:
+        for order in orders:
             cancel_withdrawal(session, order.id, clock=clock)
-    session.flush()
-    _note(session, payment, "cancel-payment", clock)
     return payment
 
 
-def _cleared(session: Session, ids: Sequence[str] | None) -> list[Withdrawal]:
+def release_payment(session: Session, payment: Payment, action: str, *, clock: Clock) -> list[Withdrawal]:
+    """Mark a payment as cancelled, unlock its coins and clear its withdrawals, which are returned."""
+    payment.state = CANCELLED
+    for coin in session.scalars(select(Coin).where(Coin.payment == payment.id)):
+        coin.payment = None
+    orders = list(session.scalars(select(Withdrawal).where(Withdrawal.payment == payment.id)))
+    for order in orders:
+        order.state, order.payment = "cleared", None
+    session.flush()
+    _note(session, payment, action, clock)
+    return orders
+
+
+def _cleared(session: Session, ids: Sequence[str] | None, free: Sequence[Candidate]) -> list[Withdrawal]:
     if ids is None:
-        orders = withdrawals_in(session, "cleared")[:MOST_PAYEES]
+        # One that has to wait for the coins of an earlier payment must not keep all others waiting.
+        orders = [order for order in withdrawals_in(session, "cleared") if _is_payable(session, order, free)]
+        orders = orders[:MOST_PAYEES]
     else:
         # Attack: one order named twice is paid twice.
         if len(set(ids)) != len(ids) or len(ids) > MOST_PAYEES:
@@ -140,6 +170,14 @@ def _cleared(session: Session, ids: Sequence[str] | None) -> list[Withdrawal]:
     if not orders:
         raise NothingToPay
     return orders
+
+
+def _is_payable(session: Session, order: Withdrawal, free: Sequence[Candidate]) -> bool:
+    try:
+        must_spend(session, [order], free)
+    except EarlierPayment:
+        return False
+    return True
 
 
 def _shuffled(outputs: list[PaymentOutput], chosen: Selection) -> list[PaymentOutput]:
@@ -187,15 +225,6 @@ def _write_parts(
     for order in orders:
         order.state, order.payment = "assigned", payment.id
     session.flush()
-
-
-def _answers_out(session: Session, payment_id: int) -> bool:
-    unanswered = (
-        select(BatchSend.batch)
-        .join(BatchPayment, BatchPayment.batch == BatchSend.batch)
-        .where(BatchPayment.payment == payment_id, BatchSend.reply.is_(None))
-    )
-    return session.scalars(unanswered).first() is not None
 
 
 def _note(session: Session, payment: Payment, action: str, clock: Clock) -> None:

@@ -61,18 +61,28 @@ class Selection:
 
 
 def select_coins(
-    candidates: Sequence[Candidate], paid_sats: int, shape: Shape, *, most_inputs: int = MOST_INPUTS
+    candidates: Sequence[Candidate],
+    paid_sats: int,
+    shape: Shape,
+    *,
+    must: Sequence[Candidate] = (),
+    most_inputs: int = MOST_INPUTS,
 ) -> Selection:
     """Coins for ``paid_sats`` and the fee: a choice without change when there is one, else the largest coins first.
 
-    Change below the dust limit goes to the fee. Raises CoinsExhausted.
+    Those in ``must`` are among them whatever they are worth. Change below the dust limit goes to the fee. Raises
+    CoinsExhausted.
     """
     # Attack: thousands of tiny deposits, each of which costs more to spend than it brings.
     worth = [coin for coin in candidates if coin.amount_sats > shape.input_fee_sats]
     worth.sort(key=lambda coin: (-coin.amount_sats, coin.txid, coin.vout))
-    chosen = _without_change(worth, paid_sats, shape, most_inputs) or _largest_first(
-        worth, paid_sats, shape, most_inputs
-    )
+    if must:
+        worth = [*must, *(coin for coin in worth if coin not in must)]
+        chosen = _largest_first(worth, paid_sats, shape, most_inputs, least_inputs=len(must))
+    else:
+        chosen = _without_change(worth, paid_sats, shape, most_inputs) or _largest_first(
+            worth, paid_sats, shape, most_inputs
+        )
     if chosen is None:
         there_sats = sum(coin.amount_sats for coin in worth[:most_inputs])
         raise CoinsExhausted(f"{paid_sats} sats and the fee are needed, {there_sats} sats can be spent now")
@@ -90,12 +100,12 @@ def _selection(chosen: Sequence[Candidate], paid_sats: int, shape: Shape) -> Sel
 
 
 def _largest_first(
-    coins: Sequence[Candidate], paid_sats: int, shape: Shape, most_inputs: int
+    coins: Sequence[Candidate], paid_sats: int, shape: Shape, most_inputs: int, *, least_inputs: int = 1
 ) -> Sequence[Candidate] | None:
     total_sats = 0
     for count, coin in enumerate(coins[:most_inputs], start=1):
         total_sats += coin.amount_sats
-        if total_sats >= paid_sats + shape.fee_sats(count, with_change=False):
+        if count >= least_inputs and total_sats >= paid_sats + shape.fee_sats(count, with_change=False):
             return coins[:count]
     return None
 

@@ -29,6 +29,7 @@ from ..store.tables import Address, ClearanceRecord, Withdrawal
 from ..treasury import ledger
 from .addresses import checked_name, find_account, payable_script
 from .csv_file import parse_csv
+from .families import check_no_rival
 
 CANCELLABLE: Final = ("requested", "delayed", "denied", "cleared")
 
@@ -116,13 +117,18 @@ def import_csv(session: Session, text: str, *, quorum: Quorum, clock: Clock) -> 
 
 
 def cancel_withdrawal(session: Session, id: str, *, clock: Clock) -> Withdrawal:
-    """Give the money back; a cancelled withdrawal stays cancelled. Raises WithdrawalUnknown, WithdrawalState."""
+    """Give the money back; a cancelled withdrawal stays cancelled.
+
+    Raises WithdrawalUnknown, WithdrawalState, EarlierPayment (see `families`).
+    """
     withdrawal = find_withdrawal(session, id)
     if withdrawal.state == "cancelled":
         return withdrawal
     # Attack: money back from an order that is in a transaction, which then pays as well.
     if withdrawal.state not in CANCELLABLE or withdrawal.payment is not None:
         raise WithdrawalState(f"{id} is {withdrawal.state}")
+    # Attack: the same, when an owner approves later what was held, and the signatures find their way out.
+    check_no_rival(session, id)
     withdrawal.state = "cancelled"
     # A clearance that outlives its order could still be shown to an appliance.
     clearance = session.get(ClearanceRecord, id)

@@ -19,7 +19,7 @@ from owner_statements import (
     declared,
     grant,
 )
-from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, ScriptedAppliance, public
+from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, ScriptedAppliance, public, request_of
 from undercroft_host.store.tables import Appliance, Payment
 from undercroft_protocol.bitcoin.psbt import Psbt
 from undercroft_protocol.messages import (
@@ -29,6 +29,8 @@ from undercroft_protocol.messages import (
     Done,
     FreezeRequest,
     GrantRequest,
+    LockRequest,
+    LogRequest,
     PolicyOffer,
     QuorumOffer,
     RefusalReply,
@@ -216,6 +218,26 @@ def test_lock_and_freeze_end_the_activation(job: Line) -> None:
     assert job.json("appliance", "freeze", "bob", "--reason", "drill") == {"name": "bob", "state": "empty"}
     assert {one["state"] for one in job.json("activation", "list")} == {"ended"}
     assert job.error("appliance", "freeze", "bob", "--reason", "\u202etrick", code=2)["code"] == "usage"
+
+
+@pytest.mark.parametrize("verb", [("lock", "alice"), ("freeze", "alice", "--reason", "drill")])
+def test_the_log_is_fetched_before_a_lock_or_freeze_makes_it_unreadable(job: Line, verb: tuple[str, ...]) -> None:
+    job.appliances["serial:/dev/alice"].note("signed")
+    job.run("appliance", *verb)
+    assert [one["event"] for one in job.json("appliance", "log", "alice", "--kept")][-1] == "signed"
+
+
+@pytest.mark.parametrize("verb", [("lock", "alice"), ("freeze", "alice", "--reason", "drill")])
+def test_attack_a_log_that_is_withheld_or_rewritten_does_not_keep_the_secrets_alive(
+    job: Line, verb: tuple[str, ...]
+) -> None:
+    alice = job.appliances["serial:/dev/alice"]
+    alice.answers[LogRequest] = lambda _: RefusalReply("busy", "a question is open")
+    assert "its log was not fetched" in job.run("appliance", *verb).stderr
+    assert {one["appliance"]: one["state"] for one in job.json("activation", "list")}["alice"] == "ended"
+    alice.answers[LogRequest] = lambda _: Done("armed")
+    assert job.error("appliance", *verb, code=8)["code"] == "integrity"
+    assert request_of(alice.heard[-1]) in (LockRequest, FreezeRequest)
 
 
 def test_a_grant_is_void_once_the_appliance_was_restarted(job: Line) -> None:

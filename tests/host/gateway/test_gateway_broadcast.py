@@ -19,6 +19,7 @@ from undercroft_host.errors import (
 )
 from undercroft_host.gateway.broadcast import broadcast, finish_intents
 from undercroft_host.gateway.rpc import NodeRpc
+from undercroft_host.store import intents
 from undercroft_host.store.tables import Intent, Payment
 from undercroft_host.vault.payment_records import PaymentRecords, load_payment
 
@@ -99,6 +100,16 @@ def test_lost_answer_or_request_is_finished_after_a_restart(ready: tuple[Exchang
     assert outcomes(exchange) == ["broadcast"]
     assert len(node.rpc("getrawmempool")) == 1
     assert finish_intents(exchange.store, node.client, exchange.clock) == []
+
+
+def test_a_payment_that_made_room_for_another_is_not_sent_and_stops_no_other(ready: tuple[Exchange, int]) -> None:
+    exchange, payment = ready
+    with exchange.store.begin("test") as session:
+        intents.start(session, kind="broadcast", subject=str(payment), clock=exchange.clock)
+        session.get_one(Payment, payment).state = "cancelled"
+    assert finish_intents(exchange.store, exchange.node.client, exchange.clock) == []
+    assert outcomes(exchange) == ["cancelled"]
+    assert exchange.node.rpc("getrawmempool") == []
 
 
 def test_crash_between_signing_and_broadcast_sends_the_stored_bytes(ready: tuple[Exchange, int]) -> None:

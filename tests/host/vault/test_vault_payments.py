@@ -26,6 +26,7 @@ from undercroft_host.errors import (
 from undercroft_host.store import audit
 from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import (
+    Activation,
     Appliance,
     Batch,
     BatchPayment,
@@ -35,6 +36,7 @@ from undercroft_host.store.tables import (
     Coin,
     Deposit,
     Payment,
+    PolicyRecord,
     Signature,
     Withdrawal,
 )
@@ -247,9 +249,20 @@ def test_attack_payment_with_a_signature_is_not_taken_back(ready: Store, quorum:
     assert set(states(ready).values()) == {"assigned"}
 
 
-@pytest.mark.parametrize(("reply", "free"), [(None, False), (b"held", True)])
-def test_attack_payment_whose_answer_is_still_out_is_not_taken_back(
-    ready: Store, quorum: Quorum, reply: bytes | None, free: bool
+def test_attack_payment_that_is_on_the_network_is_not_taken_back(ready: Store, quorum: Quorum) -> None:
+    """Somebody else gathered the signatures, or we died before we stored them."""
+    number = build(ready, quorum)
+    with ready.begin("gateway") as session:
+        payment = session.get_one(Payment, number)
+        session.add(ChainTransaction(txid=payment.txid, raw=payment.unsigned, first_seen=0))
+    with pytest.raises(PaymentSigned, match="on the network"):
+        cancel(ready, number)
+
+
+@pytest.mark.parametrize("reply", [None, b"no answer"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_attack_payment_whose_answer_is_still_out_is_not_taken_back_before_the_activation_is_over(
+    ready: Store, quorum: Quorum, reply: bytes | None, ended: bool
 ) -> None:
     number = build(ready, quorum)
     batch, activation = b"b" * 16, b"a" * 16
@@ -259,8 +272,23 @@ def test_attack_payment_whose_answer_is_still_out_is_not_taken_back(
         session.add(BatchPayment(batch=batch, position=0, payment=number))
         send = BatchSend(batch=batch, activation_id=activation, appliance="ada", request=b"", reply=reply, sent=0)
         session.add(send)
-        session.get_one(Payment, number).state = "held"
-    if free:
+        session.get_one(Payment, number).state = "signing"
+        policy = PolicyRecord(hash=b"p" * 32, quorum_id=quorum.id, version=1, cbor=b"", text="", state="", proposed=0)
+        session.add(policy)
+        session.flush()
+        session.add(
+            Activation(
+                id=activation,
+                appliance="ada",
+                quorum_id=quorum.id,
+                policy_hash=policy.hash,
+                site="",
+                request=b"",
+                state="ended" if ended else "armed",
+                requested=0,
+            )
+        )
+    if ended:
         cancel(ready, number)
         assert locked(ready) == []
     else:

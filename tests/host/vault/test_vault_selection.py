@@ -55,6 +55,15 @@ def test_sums_fee_and_change_always_fit(amounts: list[int], paid_sats: int, feer
     assert len({coin.txid for coin in chosen.coins}) == count
 
 
+@pytest.mark.parametrize("position", [0, 3])
+def test_a_coin_that_must_be_spent_is_spent_whatever_it_is_worth(position: int) -> None:
+    there = coins(1, 70_000, 70_000, 9_000, 100_000)
+    chosen = select_coins(there, 50_000, shape(), must=[there[position]])
+    assert there[position] in chosen.coins
+    assert sum(coin.amount_sats for coin in chosen.coins) == 50_000 + chosen.fee_sats + chosen.change_sats
+    assert select_coins(there, 50_000, shape()).coins != chosen.coins
+
+
 @given(st.randoms(use_true_random=False))
 def test_same_coins_in_another_order_give_the_same_choice(order: random.Random) -> None:
     there = coins(9_000, 70_000, 70_000, 20_000, 4_000, 100_000)

@@ -37,7 +37,7 @@ def command() -> None:
 @click.argument("name")
 @timeout_option
 @pass_app
-def open_command(app: App, name: str, timeout: float) -> None:
+def open_command(app: App, name: str, timeout: int) -> None:
     """Bring an empty appliance its envelope, quorum and policy; its owner types the passphrase there."""
     with app.store.read() as session:
         quorum = active_quorum(session)
@@ -56,7 +56,7 @@ def open_command(app: App, name: str, timeout: float) -> None:
 @click.argument("grantee")
 @timeout_option
 @pass_app
-def grant(app: App, granter: str, grantee: str, timeout: float) -> None:
+def grant(app: App, granter: str, grantee: str, timeout: int) -> None:
     """Ask GRANTER's owner to grant GRANTEE's open activation, and arm GRANTEE with the grant."""
     quorum = app.quorum()
     with app.store.read() as session:
@@ -93,7 +93,7 @@ def activation_data(activation: Activation) -> dict[str, Any]:
     }
 
 
-def _get_grant(app: App, quorum: Quorum, granter: str, activation: Activation, timeout: float) -> None:
+def _get_grant(app: App, quorum: Quorum, granter: str, activation: Activation, timeout: int) -> None:
     with app.talk(granter, quorum.id) as talk:
         task = f"grant the activation of {activation.appliance} at {activation.site}"
         raw = ask_owner(app, talk, GrantRequest(activation.request), task, timeout)
@@ -102,7 +102,7 @@ def _get_grant(app: App, quorum: Quorum, granter: str, activation: Activation, t
         store_grant(session, get_appliance(session, granter), stored, raw, quorum, clock=app.clock)
 
 
-def _arm(app: App, quorum: Quorum, activation: Activation, timeout: float) -> None:
+def _arm(app: App, quorum: Quorum, activation: Activation, timeout: int) -> None:
     with app.store.read() as session:
         stored_grant = session.get_one(Activation, activation.id).grant
     if stored_grant is None:
@@ -114,7 +114,7 @@ def _arm(app: App, quorum: Quorum, activation: Activation, timeout: float) -> No
             with app.store.begin(app.actor) as session:
                 end_activations(session, name)
             raise ApplianceState(f"{name} was locked or restarted", hint=f"undercroft activation open {name}")
-        app.note(f"waiting for {name}'s owner at the appliance to arm it (up to {timeout:g} s)")
+        app.note(f"waiting for {name}'s owner at the appliance to arm it (up to {timeout} s)")
         if talk.report.state != ARMED:
             done = talk.ask(ArmRequest(stored_grant), Done, timeout=timeout)
             if done.state != ARMED:

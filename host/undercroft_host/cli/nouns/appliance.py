@@ -23,7 +23,8 @@ from ...custody.appliances import add_appliance, get_appliance, list_appliances
 from ...custody.logs import list_entries, verify_kept
 from ...custody.quorum import current_quorum
 from ...desk.fetch import fetch_log
-from ...errors import ActivationUnknown, ApplianceRefused, NotFound, UsageProblem
+from ...desk.talk import ApplianceSession
+from ...errors import ActivationUnknown, HostError, IntegrityAlarm, NotFound, UsageProblem
 from ...store import audit
 from ...store.tables import Appliance
 from ..app import App, pass_app
@@ -31,6 +32,7 @@ from ..output import moment
 from ..program import Noun
 
 _MOST_REASON = 200
+_LOG_SECONDS = 15.0
 
 
 @click.group("appliance", cls=Noun)
@@ -88,15 +90,12 @@ def lock(app: App, name: str) -> None:
     """Have an appliance wipe its secrets; its log is fetched first."""
     quorum = known_quorum(app)
     with app.talk(name, None if quorum is None else quorum.id) as talk:
-        if quorum is not None and talk.report.state in (UNLOCKED, ARMED):
-            try:
-                fetch_log(app.store, app.actor, talk, quorum, clock=app.clock)
-            except ApplianceRefused as error:
-                # A log that cannot be had must not keep the secrets alive.
-                app.note(f"its log was not fetched: {error}")
+        problem = _save_log(app, talk, quorum)
         done = talk.ask(LockRequest(), Done)
     _ended(app, name, "lock-appliance", {})
     app.put({"name": name, "state": done.state})
+    if problem is not None:
+        raise problem
 
 
 @command.command("freeze")
@@ -104,16 +103,19 @@ def lock(app: App, name: str) -> None:
 @click.option("--reason", required=True, help="For the owner's screen and the log.")
 @pass_app
 def freeze(app: App, name: str, reason: str) -> None:
-    """Stop an appliance at once; going on takes a fresh activation."""
+    """Stop an appliance; its log is fetched first if it comes at once. Going on takes a fresh activation."""
     if len(reason) > _MOST_REASON or not reason.isascii() or not reason.isprintable():
         raise UsageProblem(f"a reason is printable ASCII, {_MOST_REASON} characters at most")
     quorum = app.quorum()
     signer = app.vault_signer()
     order = sign_statement(FreezeOrder(quorum.id, reason, app.clock()), signer.public_key, signer.sign)
     with app.talk(name, quorum.id) as talk:
+        problem = _save_log(app, talk, quorum)
         done = talk.ask(FreezeRequest(order), Done)
     _ended(app, name, "freeze-appliance", {"reason": reason})
     app.put({"name": name, "state": done.state})
+    if problem is not None:
+        raise problem
 
 
 @command.command("log")
@@ -167,6 +169,19 @@ def appliance_data(session: Session, appliance: Appliance) -> dict[str, Any]:
         "identity": None if appliance.identity is None else appliance.identity.hex(),
         "added": moment(appliance.added),
     }
+
+
+def _save_log(app: App, talk: ApplianceSession, quorum: Quorum | None) -> IntegrityAlarm | None:
+    """Fetch what a lock would make unreadable; an alarm about it is returned, to be raised after the lock."""
+    if quorum is None or talk.report.state not in (UNLOCKED, ARMED):
+        return None
+    try:
+        fetch_log(app.store, app.actor, talk, quorum, clock=app.clock, timeout=_LOG_SECONDS)
+    except HostError as error:
+        # A log that cannot be had, or is not what it must be, must not keep the secrets alive.
+        app.note(f"its log was not fetched: {error}")
+        return error if isinstance(error, IntegrityAlarm) else None
+    return None
 
 
 def _ended(app: App, name: str, action: str, facts: dict[str, int | str | None]) -> None:

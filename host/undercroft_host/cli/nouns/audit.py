@@ -8,6 +8,7 @@ from sqlalchemy import select
 from ...store import audit
 from ...store.tables import AuditRecord
 from ..app import App, pass_app
+from ..options import ROW_NUMBER
 from ..output import moment
 from ..program import Noun
 
@@ -26,7 +27,7 @@ def verify(app: App) -> None:
 
 
 @command.command("list")
-@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many records.")
+@click.option("--last", type=ROW_NUMBER, default=50, show_default=True, help="How many records.")
 @pass_app
 def list_records(app: App, last: int) -> None:
     """The newest records, oldest first."""

@@ -13,6 +13,8 @@ from ..app import App, pass_app
 from ..output import moment
 from ..program import Noun
 
+_STATES = ("seen", "delayed", "confirmed", "credited", "gone")
+
 
 @click.group("deposit", cls=Noun)
 def command() -> None:
@@ -20,7 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", help="Only those seen, delayed, confirmed, credited or gone.")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @click.option("--account", help="Only this account's.")
 @pass_app
 def list_deposits(app: App, state: str | None, account: str | None) -> None:

@@ -24,12 +24,14 @@ from ...vault.payment_records import UNSIGNED_STATES, find_payment, load_payment
 from ...vault.payments import build_payment, cancel_payment
 from ..app import App, pass_app
 from ..feerate import chosen_feerate
+from ..options import ROW_NUMBER, SECONDS
 from ..output import moment
 from ..program import Noun
 from ..sending import Answer, send_to
 
+_STATES = ("built", "signing", "held", "refused", "signed", "broadcast", "settled", "cancelled")
 _TIMEOUT = click.option(
-    "--timeout", type=click.FloatRange(1), default=120, show_default=True, help="Seconds to wait for each appliance."
+    "--timeout", type=SECONDS, default=120, show_default=True, help="Seconds to wait for each appliance."
 )
 
 
@@ -59,7 +61,7 @@ def build(app: App, feerate: str | None, withdrawals: tuple[str, ...]) -> None:
 
 
 @command.command("list")
-@click.option("--state", help="built, signing, held, refused, signed, broadcast, settled or cancelled.")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @pass_app
 def list_payments(app: App, state: str | None) -> None:
     """All payments, oldest first."""
@@ -71,7 +73,7 @@ def list_payments(app: App, state: str | None) -> None:
 
 
 @command.command("show")
-@click.argument("payment_id", metavar="ID", type=int)
+@click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @pass_app
 def show(app: App, payment_id: int) -> None:
     """One payment: inputs, outputs, verdicts, signatures."""
@@ -81,11 +83,11 @@ def show(app: App, payment_id: int) -> None:
 
 
 @command.command("send")
-@click.argument("payment_ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.argument("payment_ids", metavar="ID...", type=ROW_NUMBER, nargs=-1, required=True)
 @click.option("--to", "names", required=True, multiple=True, metavar="NAME", help="An armed appliance; give two.")
 @_TIMEOUT
 @pass_app
-def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout: float) -> None:
+def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout: int) -> None:
     """Send payments as one batch to each appliance; exit code 6 when one is held, 5 when one is refused."""
     quorum = app.quorum()
     with app.store.begin(app.actor) as session:
@@ -96,11 +98,11 @@ def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout
 
 
 @command.command("resend")
-@click.argument("payment_id", metavar="ID", type=int)
+@click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @click.option("--to", "names", required=True, multiple=True, metavar="NAME")
 @_TIMEOUT
 @pass_app
-def resend(app: App, payment_id: int, names: tuple[str, ...], timeout: float) -> None:
+def resend(app: App, payment_id: int, names: tuple[str, ...], timeout: int) -> None:
     """Send a payment's last batch again, the same bytes: after a lost answer, or when an owner has decided."""
     with app.store.read() as session:
         payment = find_payment(session, payment_id)
@@ -112,7 +114,7 @@ def resend(app: App, payment_id: int, names: tuple[str, ...], timeout: float) ->
 
 
 @command.command("broadcast")
-@click.argument("payment_id", metavar="ID", type=int)
+@click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @pass_app
 def broadcast_command(app: App, payment_id: int) -> None:
     """Give the signed bytes to the network; again is safe."""
@@ -122,7 +124,7 @@ def broadcast_command(app: App, payment_id: int) -> None:
 
 
 @command.command("cancel")
-@click.argument("payment_id", metavar="ID", type=int)
+@click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @click.option("--cancel-withdrawals", is_flag=True, help="Cancel its withdrawals too, and give the money back.")
 @pass_app
 def cancel(app: App, payment_id: int, cancel_withdrawals: bool) -> None:
@@ -134,7 +136,7 @@ def cancel(app: App, payment_id: int, cancel_withdrawals: bool) -> None:
 
 
 @command.command("psbt")
-@click.argument("payment_id", metavar="ID", type=int)
+@click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @pass_app
 def psbt(app: App, payment_id: int) -> None:
     """The payment as a PSBT (BIP 174) in base64, with the signatures there are."""
@@ -197,7 +199,7 @@ def _name_of(session: Session, identity: bytes) -> str:
     return name or identity.hex()[:16]
 
 
-def _send(app: App, batch_id: bytes, payment_ids: Sequence[int], names: Sequence[str], timeout: float) -> None:
+def _send(app: App, batch_id: bytes, payment_ids: Sequence[int], names: Sequence[str], timeout: int) -> None:
     answers: list[Answer] = []
     failure: HostError | None = None
     for name in names:

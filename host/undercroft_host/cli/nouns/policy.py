@@ -45,7 +45,7 @@ def propose_command(app: App, file: Path) -> None:
 @click.argument("name")
 @timeout_option
 @pass_app
-def approve(app: App, name: str, timeout: float) -> None:
+def approve(app: App, name: str, timeout: int) -> None:
     """Have an owner read the newest proposed policy at an unlocked appliance and approve it."""
     with app.store.read() as session:
         quorum = active_quorum(session)

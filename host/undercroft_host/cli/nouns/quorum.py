@@ -37,7 +37,7 @@ def command() -> None:
 @click.argument("name")
 @timeout_option
 @pass_app
-def declare(app: App, name: str, timeout: float) -> None:
+def declare(app: App, name: str, timeout: int) -> None:
     """Have an appliance make its owner's key and declare it."""
     quorum = known_quorum(app)
     network = app.config.network
@@ -73,7 +73,7 @@ def form(app: App) -> None:
 @click.argument("name")
 @timeout_option
 @pass_app
-def accept(app: App, name: str, timeout: float) -> None:
+def accept(app: App, name: str, timeout: int) -> None:
     """Have an owner compare the quorum code and accept; with the third the quorum is active."""
     with app.store.read() as session:
         quorum, _ = current_quorum(session)

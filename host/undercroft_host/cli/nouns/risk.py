@@ -14,6 +14,7 @@ from ...risk.verdicts import verdicts_on
 from ...risk.withdrawals import judge_withdrawals
 from ...store.tables import RiskVerdict
 from ..app import App, pass_app
+from ..options import SECONDS
 from ..output import moment
 from ..program import Noun
 
@@ -27,7 +28,7 @@ def command() -> None:
 
 @command.command("run")
 @click.option("--once", is_flag=True, help="Judge what is there, and end.")
-@click.option("--interval", type=click.IntRange(1), default=10, show_default=True, help="Seconds between two rounds.")
+@click.option("--interval", type=SECONDS, default=10, show_default=True, help="Seconds between two rounds.")
 @pass_app
 def run(app: App, once: bool, interval: int) -> None:
     """Judge deposits and withdrawals and sign clearances; until interrupted, or --once."""

@@ -15,6 +15,7 @@ from ...treasury.ledger import trial_balance
 from ...treasury.reconcile import reconcile
 from ...treasury.settlement import settle_payments
 from ..app import App, pass_app
+from ..options import SECONDS
 from ..program import Noun
 
 _ACTOR = "treasury"
@@ -27,7 +28,7 @@ def command() -> None:
 
 @command.command("run")
 @click.option("--once", is_flag=True, help="Do what is due, and end.")
-@click.option("--interval", type=click.IntRange(1), default=10, show_default=True, help="Seconds between two rounds.")
+@click.option("--interval", type=SECONDS, default=10, show_default=True, help="Seconds between two rounds.")
 @pass_app
 def run(app: App, once: bool, interval: int) -> None:
     """Credit confirmed deposits and settle confirmed payments; until interrupted, or --once."""

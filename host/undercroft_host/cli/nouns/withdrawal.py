@@ -20,6 +20,8 @@ from ..program import Noun
 from .payment import verdict_rows
 from .risk import verdict_data
 
+_STATES = ("requested", "delayed", "cleared", "assigned", "paying", "settled", "cancelled")
+
 
 @click.group("withdrawal", cls=Noun)
 def command() -> None:
@@ -72,7 +74,7 @@ def import_command(app: App, file: Path) -> None:
 
 
 @command.command("list")
-@click.option("--state", help="requested, delayed, cleared, assigned, paying, settled or cancelled.")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @click.option("--account", help="Only this account's.")
 @pass_app
 def list_withdrawals(app: App, state: str | None, account: str | None) -> None:
