@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -17,6 +19,12 @@ from rich.text import Text
 
 Data: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """An answer: names and values, or rows of them."""
+
+_LONG_HEX: Final = re.compile(r"\b[0-9a-f]{32,}\b")
+_HEX_SHOWN: Final = 12
+_NOTHING: Final = "-"
+_GAP: Final = 3
+"""Spaces that rich leaves between two columns."""
 
 
 def render(data: Data, *, as_json: bool, text: str | None) -> None:
@@ -64,19 +72,42 @@ def _table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
     right = [all(_is_number(row.get(name)) for row in rows) for name in names]
     if sys.stdout.isatty():
-        _rich_table([_words(name) for name in names], cells, right)
+        _terminal_table([_words(name) for name in names], cells, right)
     else:
         _plain_table([_words(name) for name in names], cells, right)
 
 
-def _rich_table(names: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+def _terminal_table(names: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    console = Console(no_color=bool(os.environ.get("NO_COLOR")))
+    if _natural_width(names, cells) > console.width:
+        # Too narrow for whole hashes: how they begin is enough to tell them apart; --json and a pipe have them whole.
+        cells = [[_LONG_HEX.sub(lambda found: f"{found[0][:_HEX_SHOWN]}..", cell) for cell in row] for row in cells]
+    if _natural_width(names, cells) > console.width:
+        _paragraphs(names, cells, console.width)
+        return
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for name, to_right in zip(names, right, strict=True):
-        table.add_column(name, justify="right" if to_right else "left", overflow="fold")
+        table.add_column(name, justify="right" if to_right else "left")
     for row in cells:
         # As text, not as markup: a name in brackets must not turn into a colour.
         table.add_row(*(Text(cell) for cell in row))
-    Console(no_color=bool(os.environ.get("NO_COLOR"))).print(table)
+    console.print(table)
+
+
+def _paragraphs(names: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> None:
+    """Each row as names and values running on, where a table would break its cells."""
+    for row in cells:
+        parts = [f"{name} {cell}" for name, cell in zip(names, row, strict=True) if cell != _NOTHING]
+        line = textwrap.fill(
+            ", ".join(parts), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        click.echo(line)
+
+
+def _natural_width(names: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Columns of the terminal that the table takes when nothing is wrapped."""
+    widths = [max(len(names[at]), *(len(row[at]) for row in cells)) for at in range(len(names))]
+    return sum(width + _GAP for width in widths)
 
 
 def _plain_table(names: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
@@ -91,13 +122,13 @@ def _plain_table(names: Sequence[str], cells: Sequence[Sequence[str]], right: Se
 
 def _cell(value: object) -> str:
     if value is None:
-        return "-"
+        return _NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(item) for item in value) or "-"
+        return ", ".join(_cell(item) for item in value) or _NOTHING
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items()) or "-"
+        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items()) or _NOTHING
     return "".join(character if character.isprintable() else "?" for character in str(value))
 
 
