@@ -17,7 +17,7 @@ demo: setup ## the whole job on a real node, told step by step (KEEP=1 leaves it
 	@PYTHONPATH=demo $(python) -m undercroft_demo $(if $(KEEP),--keep) $(ARGS)
 
 test: setup ## the tests (SLOW=1 for all of them, ARGS='-k name' for some)
-	@$(python) -m pytest -n 2 --dist loadgroup $(if $(SLOW),,-m "not slow") $(ARGS)
+	@$(python) -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m "not slow") $(ARGS)
 
 lint: setup ## ruff, mypy --strict, the import contracts, the schema, the rules of the tree
 	@$(python) -m ruff check .

@@ -163,7 +163,7 @@ def messages() -> Mapping[str, Value]:
     )
     approval = PolicyApproval(agreed.id, rules.hash, 1)
     order = FreezeOrder(agreed.id, "drill", NOW)
-    seal = LogSeal(agreed.id, 1, b"\x09" * 32, 12)
+    seal = LogSeal(agreed.id, 1, b"\x09" * 32, 12, NOW, (Spent(60, 5_000_000, b"\x0c" * 32),))
     batch = BatchRequest(
         b"\x0a" * 16,
         rules.hash,

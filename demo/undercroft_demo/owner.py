@@ -90,6 +90,7 @@ class ScriptedOwner:
         self.expected_quorum_code: str | None = None
         self.expected_policy_code: str | None = None
         self.attest_empty = True
+        self.attest_complete = True
         self.held_answer = "later"
         self.rules: list[Rule] = [*(decisions or {}).items(), *self._sensible()]
         self.unanswered: list[Shown] = []
@@ -189,6 +190,7 @@ class ScriptedOwner:
             (r"^Activation\n[\s\S]*At which site", lambda _: self.site),
             (r"^Time\n", self._looks_at_watch),
             (r"^Grant\n[\s\S]*Type EMPTY", lambda _: "EMPTY" if self.attest_empty else "no"),
+            (r"^Grant\n[\s\S]*Type COMPLETE", lambda _: "COMPLETE" if self.attest_complete else "no"),
             (r"^Grant\n", "grant"),
             (r"^Arm\n", "arm"),
             (r"^Held\n", lambda _: self.held_answer),

@@ -19,8 +19,6 @@ from undercroft_host.config import load_config
 from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import Base
 
-pytestmark = pytest.mark.xdist_group("bad input")
-
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

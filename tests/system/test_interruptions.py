@@ -32,8 +32,6 @@ from undercroft_host.store.tables import Batch, BatchPayment, BatchSend, Signatu
 from undercroft_host.treasury import ledger
 from undercroft_protocol.messages import BatchRequest
 
-pytestmark = pytest.mark.xdist_group("interruptions")
-
 DYING: Final = """
 import functools, importlib, os, signal, sys
 from undercroft_host.cli.main import main

@@ -6,13 +6,9 @@ import io
 import json
 from pathlib import Path
 
-import pytest
-
 from undercroft_demo.stage import Stage
 from undercroft_demo.story import DEPOSITS_SATS, PAYEES, Story, last_line
 from undercroft_demo.telling import Telling
-
-pytestmark = pytest.mark.xdist_group("main job")
 
 
 def test_the_main_job_runs_end_to_end_and_leaves_no_process_behind(tmp_path: Path) -> None:

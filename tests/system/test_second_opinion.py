@@ -25,8 +25,6 @@ from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.bitcoin.psbt import Psbt
 from undercroft_protocol.messages import Quorum
 
-pytestmark = pytest.mark.xdist_group("second opinion")
-
 SEED_BYTES = {"alice": 0xA1, "bob": 0xB2, "carol": 0xC3}
 
 

@@ -51,8 +51,8 @@ from .refusals import (
     TIME_DENIED,
     Refusal,
 )
-from .session import Unlocked
-from .text import duration, moment
+from .session import Session, Unlocked
+from .text import amount, duration, moment
 
 TITLE_ACTIVATE: Final = "Activation"
 TITLE_TIME: Final = "Time"
@@ -62,12 +62,14 @@ PROMPT_SITE: Final = "At which site are you?"
 PROMPT_TIME: Final = "Is that right, by your own watch?"
 PROMPT_GRANT: Final = "Have you spoken with this owner, and do you grant it?"
 PROMPT_EMPTY: Final = "Type EMPTY if you know it; anything else if you do not"
+PROMPT_COMPLETE: Final = "Type COMPLETE if you know it; anything else if you do not"
 PROMPT_ARM: Final = "Arm this appliance?"
 DECLINE: Final = "decline"
 CHOICES_TIME: Final = ("right", "wrong")
 CHOICES_GRANT: Final = ("grant", DECLINE)
 CHOICES_ARM: Final = ("arm", DECLINE)
 EMPTY_WORD: Final = "EMPTY"
+COMPLETE_WORD: Final = "COMPLETE"
 
 
 def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHeader]) -> Outcome:
@@ -98,8 +100,8 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     session.clock.confirm(request.time, arrived)
     session.unlock(quorum, owner, site, policy)
     _continue_log(parts, (quorum.id, owner.identity), log_seal)
-    if log_seal is not None and log_seal.highest_change is not None:
-        session.history(quorum.id).knows_change(log_seal.highest_change)
+    if log_seal is not None:
+        _recall(session, log_seal)
     facts = (
         f"owner {owner.name} at {site}, quorum {quorum.code}",
         f"policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",
@@ -218,6 +220,16 @@ def _continue_log(parts: Parts, key: tuple[bytes, bytes], seal: LogSeal | None) 
     parts.log.owner = key
 
 
+def _recall(session: Session, seal: LogSeal) -> None:
+    if seal.highest_change is not None:
+        session.history(seal.quorum_id).knows_change(seal.highest_change)
+    if seal.time is not None and seal.ledger is not None:
+        # Attack: the appliance is switched off and on, so that it forgets what left today. A clock that seems to have
+        # gone back makes nothing older than it was.
+        gone_seconds = max(0, session.clock.confirmed_utc() - seal.time)
+        session.recall(seal.quorum_id, Ledger.recalled(session.clock.now(), gone_seconds, seal.ledger))
+
+
 def _ask_site(parts: Parts, quorum: Quorum, owner: Owner, policy: Policy) -> str:
     sites = tuple(one.site for one in quorum.owners)
     lines = [
@@ -278,18 +290,30 @@ def _check_same(parts: Parts, current: Unlocked, policy: Policy, other: Activati
 
 
 def _ledger_to_carry(parts: Parts, current: Unlocked, policy: Policy) -> tuple[Spent, ...] | None:
-    """What this appliance knows to be spent; the owner's word that it is nothing; or None."""
+    """What this appliance knows to be spent; what it knows of, and the owner's word that it was all; or None."""
     longest = policy.windows[-1].seconds
     now = parts.session.clock.now()
     ledger = parts.session.ledger(current.quorum.id)
-    if ledger is not None:
-        carried = ledger.carried(longest, now)
-        # Who has signed something in that time cannot say that it was nothing.
-        if carried is not None or not ledger.is_idle(longest, now):
-            return carried
+    if ledger is not None and (carried := ledger.carried(longest, now)) is not None:
+        return carried
+    span = duration(longest)
+    otherwise = "Otherwise every window of the other appliance counts as spent until it has passed once."
+    if ledger is None or ledger.is_idle(longest, now):
+        lines = [
+            "This appliance does not know what was spent before.",
+            f"If you know that this quorum signed nothing in the last {span}, type {EMPTY_WORD}.",
+            otherwise,
+        ]
+        return () if parts.screen.text(TITLE_GRANT, lines, PROMPT_EMPTY) == EMPTY_WORD else None
+    known = ledger.told(longest, now)
+    # Who knows of spending cannot say that there was none, only that there was no other.
+    if not known:
+        return None
     lines = [
-        "This appliance does not know what was spent before.",
-        f"If you know that this quorum signed nothing in the last {duration(longest)}, type {EMPTY_WORD}.",
-        "Otherwise every window of the other appliance counts as spent until it has passed once.",
+        "This appliance does not know all that was spent before.",
+        f"It knows of {amount(sum(one.amount_sats for one in known))} in the last {span},",
+        f"in {len(known)} transactions, the newest {duration(min(one.age_seconds for one in known))} ago.",
+        f"If you know that this quorum signed nothing else in that time, type {COMPLETE_WORD}.",
+        otherwise,
     ]
-    return () if parts.screen.text(TITLE_GRANT, lines, PROMPT_EMPTY) == EMPTY_WORD else None
+    return known if parts.screen.text(TITLE_GRANT, lines, PROMPT_COMPLETE) == COMPLETE_WORD else None

@@ -95,20 +95,30 @@ class Ledger:
 
         Ages are rounded down: nothing looks older than it is.
         """
-        known = self._within(longest_seconds, now)
-        if not self.knows(longest_seconds, now) or len(known) > MOST_ENTRIES:
+        return self.told(longest_seconds, now) if self.knows(longest_seconds, now) else None
+
+    def told(self, window_seconds: float, now: float) -> tuple[Spent, ...] | None:
+        """What is known to have left in the last ``window_seconds``, whether or not that was all; None: too much."""
+        within = self._within(window_seconds, now)
+        if len(within) > MOST_ENTRIES:
             return None
         return tuple(
             Spent(age_seconds=max(0, math.floor(now - entry.at)), amount_sats=entry.amount_sats, txid=entry.txid)
-            for entry in known
+            for entry in within
             if entry.amount_sats
         )
+
+    @classmethod
+    def recalled(cls, now: float, gone_seconds: int, sealed: Iterable[Spent]) -> Self:
+        """What this appliance's own seal says, ``gone_seconds`` after it was made; nothing before ``now`` is known."""
+        entries = [Entry(now - gone_seconds - one.age_seconds, one.amount_sats, one.txid) for one in sealed]
+        return cls(now, joined(entries))
 
     def is_idle(self, window_seconds: int, now: float) -> bool:
         """Whether nothing is known to have left in the last ``window_seconds``."""
         return not self._within(window_seconds, now) and now - self.dropped_until >= window_seconds
 
-    def _within(self, window_seconds: int, now: float) -> tuple[Entry, ...]:
+    def _within(self, window_seconds: float, now: float) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if now - entry.at < window_seconds)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from undercroft_protocol.messages import LogReply, LogRequest, LogSeal, StatusReport
 
 from . import show
+from .ledger import Ledger
 from .parts import Outcome, Parts
 from .session import MOST_REFUSALS
 from .text import duration
@@ -54,6 +56,15 @@ def log(parts: Parts, request: LogRequest) -> Outcome:
     """unlocked or armed: the log from an entry on, and where it ends now, sealed. Raises Refusal."""
     current = parts.session.need_unlocked()
     highest = parts.session.history(current.quorum.id).highest_change
-    sealed = LogSeal(current.quorum.id, parts.log.length, parts.log.head, highest if highest >= 0 else None)
-    seal = parts.state(sealed)
-    return Outcome(LogReply(parts.log.entries_from(request.start), seal), "Log sent")
+    clock = parts.session.clock
+    known = parts.session.ledger(current.quorum.id) or Ledger(clock.now())
+    ledger = None if clock.utc is None else known.told(math.inf, clock.now())
+    seal = LogSeal(
+        current.quorum.id,
+        parts.log.length,
+        parts.log.head,
+        highest if highest >= 0 else None,
+        None if ledger is None else clock.utc,
+        ledger,
+    )
+    return Outcome(LogReply(parts.log.entries_from(request.start), parts.state(seal)), "Log sent")

@@ -172,6 +172,11 @@ class Session:
             return current.armed.ledger
         return self._remembered.get(quorum_id)
 
+    def recall(self, quorum_id: bytes, ledger: Ledger) -> None:
+        """Remember what an earlier life of this appliance sealed; what this one knows itself is newer, and stays."""
+        if self.ledger(quorum_id) is None:
+            self._remembered[quorum_id] = ledger
+
     def history(self, quorum_id: bytes) -> History:
         """What this appliance has signed for a quorum since it was switched on."""
         return self._histories.setdefault(quorum_id, History())

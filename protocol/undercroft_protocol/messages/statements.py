@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 from .. import cose
 from ..bitcoin.hashes import tagged_hash
+from ..errors import MessageError
 from .codec import Value
 from .envelope import Envelope
 from .fields import (
@@ -128,16 +129,23 @@ class FreezeOrder(Value):
 
 @dataclass(frozen=True, slots=True)
 class LogSeal(Value):
-    """Where an appliance's log ended: the next activation goes on from here.
+    """Where an appliance's log ended, and what it remembered: the next activation goes on from here.
 
-    ``highest_change`` is the highest index of change that it has signed (None: no change yet); an older seal only
-    makes it stricter.
+    ``highest_change`` is the highest index of change that it has signed (None: no change yet). ``ledger`` is what it
+    knew to be spent at ``time`` (None: no owner had confirmed the time). It brings back spending, and never the
+    knowledge that there was no other: an older seal is not worth more to a host than none.
     """
 
     quorum_id: Bytes32
     length: UInt32
     head: Bytes32
     highest_change: KeyIndex | None = None
+    time: UnixTime | None = None
+    ledger: Annotated[tuple[Spent, ...], Size(0, 5000)] | None = None
+
+    def check(self) -> None:
+        if (self.time is None) != (self.ledger is None):
+            raise MessageError("LogSeal: a ledger and the time of its ages belong together")
 
 
 STATEMENTS: tuple[type[Value], ...] = (

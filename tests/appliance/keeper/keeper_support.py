@@ -76,6 +76,7 @@ WILLING: Final[dict[str, Reaction]] = {
     activation.PROMPT_TIME: "right",
     activation.PROMPT_GRANT: "grant",
     activation.PROMPT_EMPTY: "EMPTY",
+    activation.PROMPT_COMPLETE: "I do not know",
     activation.PROMPT_ARM: "arm",
 }
 
