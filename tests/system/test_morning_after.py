@@ -31,10 +31,10 @@ def test_the_windows_of_yesterday_are_attested_and_go_on(tmp_path: Path) -> None
         left_sats = pay(stage, "w-yesterday", 30_000_000)
         for name in ("alice", "bob"):
             site = stage.sites[name]
-            before = site.owner.mark()
+            switched_off = site.owner.mark()
             site.device.pull_plug()
             site.device.power_on()
-            site.owner.wait_for(READY, START_SECONDS, since=before)
+            site.owner.wait_for(READY, START_SECONDS, since=switched_off)
         before = {name: stage.sites[name].owner.mark() for name in ("alice", "bob")}
         stage.activate()
         # Bob grants first, and is asked; alice is armed by then, and knows.
