@@ -187,32 +187,7 @@ class TestQuorum:
             examples.quorum().owner_of(bytes(32))
 
 
-POLICY_TEXT = """
-version = 1
-name = "daily payouts"
-hold_above_sats = 50_000_000
-refuse_above_sats = 500_000_000
-most_fee_sats = 1_000_000
-most_fee_ppm = 50_000
-most_feerate_sat_per_kvb = 300_000
-most_inputs = 200
-most_payees = 200
-most_transactions = 10
-payee_types = ["p2pkh", "p2sh", "p2tr", "p2wpkh", "p2wsh"]
-change_gap = 100
-activation_seconds = 28_800
-idle_seconds = 3600
-
-[[windows]]
-seconds = 3600
-hold_above_sats = 200_000_000
-refuse_above_sats = 400_000_000
-
-[[windows]]
-seconds = 86_400
-hold_above_sats = 1_000_000_000
-refuse_above_sats = 2_000_000_000
-"""
+POLICY_TEXT = examples.POLICY_TEXT.format(version=1)
 
 
 class TestPolicy:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from exchange import Ticking
-from owner_statements import POLICY_TEXT, approved, founded, governed
+from message_examples import POLICY_TEXT
+from owner_statements import approved, founded, governed
 from scripted_appliance import STRANGER, altered, stated
 from undercroft_host.custody.policies import (
     active_policy,
