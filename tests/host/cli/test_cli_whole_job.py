@@ -12,7 +12,6 @@ from cli_support import SEEDS, Line
 from exchange import OUTSIDER, Ticking, endow
 from message_examples import POLICY_TEXT
 from owner_statements import (
-    POLICY_TEXT,
     accepted,
     activation_id,
     activation_request,
