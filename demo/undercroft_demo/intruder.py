@@ -83,40 +83,28 @@ class Intruder:
 
 def with_change_at(index: int) -> Callable[[BatchRequest], BatchRequest]:
     """Send the change to our own key, but so far out that its owners do not find it (the ransom attack)."""
-
-    def move(output: Output) -> Output:
-        return output if output.change is None else Output(None, Change(index, output.change.amount_sats))
-
-    def changed(batch: BatchRequest) -> BatchRequest:
-        return dataclasses.replace(
-            batch,
-            transactions=tuple(
-                dataclasses.replace(each, outputs=tuple(move(output) for output in each.outputs))
-                for each in batch.transactions
-            ),
-        )
-
-    return changed
+    return _with_change(lambda change: Change(index, change.amount_sats))
 
 
 def with_less_change(amount_sats: int) -> Callable[[BatchRequest], BatchRequest]:
     """Take so many sats from the change and leave them to the miner as fee."""
+    return _with_change(lambda change: Change(change.index, change.amount_sats - amount_sats))
 
-    def shrink(output: Output) -> Output:
-        if output.change is None:
-            return output
-        return Output(None, Change(output.change.index, output.change.amount_sats - amount_sats))
 
-    def changed(batch: BatchRequest) -> BatchRequest:
-        return dataclasses.replace(
-            batch,
-            transactions=tuple(
-                dataclasses.replace(each, outputs=tuple(shrink(output) for output in each.outputs))
-                for each in batch.transactions
-            ),
+def _with_change(altered: Callable[[Change], Change]) -> Callable[[BatchRequest], BatchRequest]:
+    """Every change output of every transaction altered, all else as it was."""
+
+    def output_of(output: Output) -> Output:
+        return output if output.change is None else Output(None, altered(output.change))
+
+    def batch_of(batch: BatchRequest) -> BatchRequest:
+        transactions = tuple(
+            dataclasses.replace(each, outputs=tuple(output_of(output) for output in each.outputs))
+            for each in batch.transactions
         )
+        return dataclasses.replace(batch, transactions=transactions)
 
-    return changed
+    return batch_of
 
 
 def _said(body: object) -> str:

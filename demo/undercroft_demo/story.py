@@ -185,8 +185,9 @@ class Story:
         bob = self.stage.sites["bob"]
         bob.device.pull_plug()
         bob.device.power_on()
+        shown = self.operator("appliance", "show", "bob")
+        self._check(shown["state"] == "empty", f"bob is {shown['state']}")
         self.tell.say("bob's appliance loses its power and is switched on again: it is empty")
-        self._wait_until_it_answers("bob")
         self.operator("activation", "open", "bob")
         self.operator("activation", "grant", "alice", "bob")
         said = self.intruder.replay(payment, "bob")
@@ -316,9 +317,6 @@ class Story:
         self._check(shown["state"] == "settled", f"payment is {shown['state']}")
         self._check(self._states("withdrawal").get("settled") == PAYEES, f"{self._states('withdrawal')}")
         self.tell.shown(f"confirmed and settled: {PAYEES} withdrawals paid, the fee booked as an expense")
-
-    def _wait_until_it_answers(self, name: str) -> None:
-        self.operator("appliance", "show", name)
 
     def _code_on_screen(self, name: str) -> str:
         found = self.stage.sites[name].owner.wait_for(r"Quorum code ([0-9a-f-]{39})", 5)

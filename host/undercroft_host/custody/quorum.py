@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from undercroft_protocol import cose
@@ -196,11 +196,6 @@ def draft_envelope(session: Session, appliance: Appliance, network: Network) -> 
     if record is None:
         raise NotFound(f"a declaration of appliance {appliance.name}")
     return verify_declaration(record.raw, network).envelope
-
-
-def count_declarations(session: Session) -> int:
-    """How many appliances have declared a key."""
-    return session.scalar(select(func.count()).select_from(DeclarationRecord)) or 0
 
 
 def _quorums(session: Session, *states: str) -> list[QuorumRecord]:
