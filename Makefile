@@ -1,6 +1,6 @@
 # Every path here is relative, so that the repository may lie anywhere, also under a name with spaces.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench image lock clean
+.PHONY: help setup demo test lint bench memscan fuzz image lock clean
 
 python := .venv/bin/python
 checked := protocol appliance host demo tools tests
@@ -8,7 +8,7 @@ compile := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 setup: ## make .venv and .tools complete (all others call it themselves)
 	@found=$$(sh tools/find_python.sh) && exec "$$found" tools/setup.py
@@ -30,12 +30,22 @@ lint: setup ## ruff, mypy --strict, the import contracts, the schema, the rules 
 bench: setup ## signing beside other signers, in one run
 	@PYTHONPATH=demo $(python) -m undercroft_demo.bench $(ARGS)
 
+fuzz: setup ## coverage-guided fuzzing of every parser (SECONDS=60 for each)
+	@$(python) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@$(python) tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
+
+memscan: setup ## look for secrets in all memory of an appliance, and of a naive signer (root)
+	@PYTHONPATH=demo $(python) -m undercroft_demo.memscan $(ARGS)
+
+bench-sign: setup ## one keeper beside other signers and the floor, on a node's PSBTs (ARGS=--quick for small cases)
+	@PYTHONPATH=demo $(python) -m undercroft_demo.bench_sign $(ARGS)
+
 image: ## the appliance's operating system (not in this version)
 	@echo "The appliance's operating-system image is not built in this version." >&2; exit 2
 
 lock: ## write requirements/*.txt anew from the *.in files (UPGRADE=1 for newer versions; needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: pip install uv" >&2; exit 1; }
-	cd requirements && $(compile) dev.in -o dev.txt
+	cd requirements && $(compile) dev.in -o dev.txt && $(compile) fuzz.in -o fuzz.txt
 	@cd requirements && for name in build protocol appliance host; do \
 		echo "$$name.txt" && $(compile) -c dev.txt $$name.in -o $$name.txt || exit 1; done
 

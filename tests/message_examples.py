@@ -5,6 +5,7 @@ The keys are test keys: 32 times the same byte. Nothing of value may ever be sen
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,6 +22,7 @@ from undercroft_protocol.messages import (
     ActivateRequest,
     ActivationGrant,
     ActivationRequest,
+    ApprovedPolicy,
     ArmRequest,
     BatchReply,
     BatchRequest,
@@ -31,6 +33,7 @@ from undercroft_protocol.messages import (
     DeclareRequest,
     Done,
     Envelope,
+    ExactFacts,
     FreezeOrder,
     FreezeRequest,
     GrantRequest,
@@ -59,6 +62,7 @@ from undercroft_protocol.messages import (
     Window,
     sign_statement,
 )
+from undercroft_protocol.messages.log_file import LogPage
 
 NOW: Final = 1_790_000_000
 
@@ -190,7 +194,9 @@ def messages() -> Mapping[str, Value]:
         b"\x30" * 70,
         envelope(None),
     )
-    approval = PolicyApproval(agreed.id, rules.hash, 1)
+    approval = PolicyApproval(agreed.id, rules.hash, 1, NOW)
+    lineage = ApprovedPolicy(rules, (stated(approval, OWNERS[0]), stated(approval, OWNERS[1])))
+    tighter = dataclasses.replace(rules, version=2, replaces=rules.hash, refuse_above_sats=400_000_000)
     order = FreezeOrder(agreed.id, "drill", NOW)
     seal = LogSeal(agreed.id, 1, b"\x09" * 32, 12, NOW, (Spent(60, 5_000_000, b"\x0c" * 32),))
     batch = BatchRequest(
@@ -207,6 +213,7 @@ def messages() -> Mapping[str, Value]:
             ),
         ),
     )
+    log_entry = LogEntry(1, bytes(32), NOW, "armed", ("by bob",), b"\x0d" * 552)
     found: list[Value] = [
         RequestHeader(agreed.id, b"\x05" * 16, 7, NOW + 600),
         StatusRequest(),
@@ -216,10 +223,11 @@ def messages() -> Mapping[str, Value]:
         ActivateRequest(
             agreed,
             envelope(agreed.id),
-            rules,
-            (stated(approval, OWNERS[0]), stated(approval, OWNERS[1])),
+            tighter,
+            (stated(PolicyApproval(agreed.id, tighter.hash, 2, NOW), OWNERS[2]),),
             NOW,
             stated(seal, alice),
+            (lineage,),
         ),
         GrantRequest(stated(request, alice)),
         ArmRequest(stated(grant, OWNERS[1])),
@@ -228,7 +236,7 @@ def messages() -> Mapping[str, Value]:
         FreezeRequest(stated(order, OWNERS[2])),
         LogRequest(1),
         ReplyHeader(agreed.id, b"\x05" * 16, 3, sha256(b"request"), rules.hash, b"\x09" * 32),
-        StatusReport("armed", "alice", "Zurich vault", b"\x06" * 32, 28_000, 0, "memfd_secret"),
+        StatusReport("empty", None, None, b"\x06" * 32, 0, 0, "memfd_secret", stated(order, alice)),
         StatementReply(stated(declaration, alice)),
         Done("armed"),
         BatchReply(
@@ -238,7 +246,7 @@ def messages() -> Mapping[str, Value]:
                 Verdict(b"\x0c" * 32, "held", "policy", ()),
             ),
         ),
-        LogReply((LogEntry(1, bytes(32), NOW, "armed", ("by bob",)),), stated(seal, alice)),
+        LogReply((log_entry,), stated(seal, alice)),
         RefusalReply("policy", "see the owner's screen"),
         declaration,
         Acceptance(agreed.id, envelope(agreed.id)),
@@ -251,5 +259,9 @@ def messages() -> Mapping[str, Value]:
         agreed,
         rules,
         envelope(agreed.id),
+        lineage,
+        log_entry,
+        ExactFacts(("window-limit: in 1 h 4200 sats > 4000",)),
+        LogPage(bytes(alice.verify_key), (log_entry,), stated(seal, alice)),
     ]
     return {type(value).__name__: value for value in found}

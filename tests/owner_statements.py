@@ -83,7 +83,7 @@ def accepted(name: str, quorum: Quorum, /, **changes: Any) -> bytes:
 
 def approved(name: str, policy: Policy, /, **changes: Any) -> bytes:
     """A signed approval, or one with other fields."""
-    approval = PolicyApproval(policy.quorum_id, policy.hash, policy.version)
+    approval = PolicyApproval(policy.quorum_id, policy.hash, policy.version, 0 if policy.version == 1 else NOW)
     return stated(altered(approval, **changes), IDENTITY[name])
 
 

@@ -42,6 +42,8 @@ from undercroft_protocol.messages import (
     BatchRequest,
     Clearance,
     Done,
+    FreezeOrder,
+    FreezeRequest,
     LockRequest,
     LogEntry,
     LogReply,
@@ -120,9 +122,10 @@ class ScriptedAppliance:
         self.quorum_id: bytes | None = QUORUM.id
         self.policy_hash: bytes | None = POLICY.hash
         self.lie: Lie = lambda header, body: (header, body)
-        self.answers: dict[type[Value], Callable[[Any], Value]] = {}
+        self.answers: dict[type[Value], Callable[[Any], Value]] = {FreezeRequest: self._freeze}
         self.decides: Callable[[Transaction], tuple[str, str | None]] = lambda _: (SIGNED, None)
         self.lost = 0
+        self.freeze_order: bytes | None = None
         self.heard: list[bytes] = []
         self.log: list[LogEntry] = []
         self._waiting: deque[bytes] = deque()
@@ -151,7 +154,8 @@ class ScriptedAppliance:
 
     def note(self, event: str) -> None:
         """Add an entry to its log."""
-        self.log.append(LogEntry(len(self.log), self.log_head, NOW, event, ()))
+        sealed = os.urandom(24 + 512 + 16)
+        self.log.append(LogEntry(len(self.log), self.log_head, NOW, event, (f"a {event}",), sealed))
 
     @property
     def log_head(self) -> bytes:
@@ -159,6 +163,7 @@ class ScriptedAppliance:
 
     def reply(self, message: bytes) -> bytes:
         request = open_request(message, cose.read(message), (QUORUM.vault_key,))
+        body = self._body(request.body)
         header = ReplyHeader(
             self.quorum_id,
             self.activation_id,
@@ -167,7 +172,6 @@ class ScriptedAppliance:
             self.policy_hash,
             self.log_head,
         )
-        body = self._body(request.body)
         if not isinstance(request.body, StatusRequest):
             header, body = self.lie(header, body)
         return seal_reply(header, body, public(self.speaker), examples.signer(self.speaker))
@@ -176,7 +180,9 @@ class ScriptedAppliance:
         if type(request) in self.answers:
             return self.answers[type(request)](request)
         if isinstance(request, StatusRequest):
-            return StatusReport(self.state, self.name, f"site of {self.name}", bytes(32), 3600, 0, "mlock")
+            return StatusReport(
+                self.state, self.name, f"site of {self.name}", bytes(32), 3600, 0, "mlock", self.freeze_order
+            )
         if isinstance(request, BatchRequest):
             return BatchReply(request.batch_id, tuple(self._verdict(request, one) for one in request.transactions))
         if isinstance(request, LogRequest):
@@ -185,6 +191,11 @@ class ScriptedAppliance:
         if isinstance(request, LockRequest):
             return Done("empty")
         return RefusalReply("state", "the reason stands on the owner's screen")
+
+    def _freeze(self, request: FreezeRequest) -> Value:
+        open_statement(FreezeOrder, request.order, (*QUORUM.identities, QUORUM.vault_key))
+        self.state, self.freeze_order = "empty", request.order
+        return Done(self.state)
 
     def _verdict(self, batch: BatchRequest, request: TransactionRequest) -> Verdict:
         transaction, spends = rebuilt(batch, request)
@@ -218,8 +229,8 @@ def found(store: Store) -> None:
                 version=POLICY.version,
                 cbor=POLICY.to_bytes(),
                 text="",
-                state="active",
                 proposed=NOW,
+                usable=NOW,
             )
         )
         for name in NAMES:

@@ -15,16 +15,19 @@ from undercroft_protocol.messages.batch import Change, Coin, Output, Transaction
 from undercroft_protocol.messages.codec import Value, fields_of
 from undercroft_protocol.messages.envelope import Envelope
 from undercroft_protocol.messages.fields import Range, Size
-from undercroft_protocol.messages.policy import Policy, Window
+from undercroft_protocol.messages.log import ExactFacts, LogEntry
+from undercroft_protocol.messages.log_file import LogPage
+from undercroft_protocol.messages.policy import Anomaly, Hours, Policy, Window
 from undercroft_protocol.messages.quorum import Owner, Quorum
-from undercroft_protocol.messages.replies import REPLIES, LogEntry, ReplyHeader
-from undercroft_protocol.messages.requests import REQUESTS, RequestHeader
+from undercroft_protocol.messages.replies import REPLIES, ReplyHeader
+from undercroft_protocol.messages.requests import REQUESTS, ApprovedPolicy, RequestHeader
 from undercroft_protocol.messages.statements import STATEMENTS, Spent
 
 SCHEMA = Path(__file__).resolve().parent.parent / "protocol/undercroft_protocol/schema.cddl"
 
 VALUES: tuple[type[Value], ...] = (
-    Owner, Quorum, Window, Policy, Envelope, Spent, Coin, Change, Output, TransactionRequest, Verdict, LogEntry,
+    Owner, Quorum, Window, Hours, Anomaly, Policy, ApprovedPolicy, Envelope, Spent, Coin, Change, Output,
+    TransactionRequest, Verdict, LogEntry, ExactFacts, LogPage,
 )  # fmt: skip
 HEADERS: tuple[type[Value], ...] = (RequestHeader, ReplyHeader)
 

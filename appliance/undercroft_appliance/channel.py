@@ -20,31 +20,61 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class Channel:
-    """One end. A process that ends closes its end, and the other side learns it as a ChannelError."""
+    """One end. A process that ends closes its end, and the other side learns it as a ChannelError.
 
-    def __init__(self, sock: socket.socket) -> None:
+    ``rest`` is what an earlier process read from this end and did not act on.
+    """
+
+    def __init__(self, sock: socket.socket, rest: bytes = b"") -> None:
         sock.setblocking(True)
         self._socket = sock
-        self._buffer = bytearray()
+        self._buffer = bytearray(rest)
+        self._unsent = b""
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    @property
+    def rest(self) -> bytes:
+        """What was read and not taken: whoever goes on with this end begins with it, and so misses nothing."""
+        return bytes(self._buffer)
+
     def send(self, message: Value) -> None:
         """Send one message whole; raises ChannelError when the other process is gone."""
-        body = cbor.encode((KINDS.index(type(message)), to_plain(message)))
         try:
-            self._socket.sendall(_LENGTH.pack(len(body)) + body)
+            self._socket.sendall(_framed(message))
         except OSError as error:
             raise ChannelError("the other process is gone") from error
+
+    @property
+    def wants_write(self) -> bool:
+        """A message that was posted is not out yet: call ``flush`` when ``fileno()`` is writable."""
+        return bool(self._unsent)
+
+    def post(self, message: Value) -> None:
+        """Send what can be sent of one message without waiting; ``flush`` does the rest. One at a time."""
+        self._unsent += _framed(message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Go on with what was posted; raises ChannelError when the other process is gone."""
+        if not self._unsent:
+            return
+        try:
+            sent = self._socket.send(self._unsent, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ChannelError("the other process is gone") from error
+        self._unsent = self._unsent[sent:]
 
     def receive(self, timeout: float | None) -> Value | None:
         """The next message, or None when ``timeout`` seconds pass first (None waits for ever).
 
         Raises ChannelError when the other process is gone or sends what is no message.
         """
-        while (message := self._whole_message()) is None:
-            with selectors.DefaultSelector() as selector:
+        while (message := self.take()) is None:
+            with selectors.PollSelector() as selector:
                 selector.register(self._socket, selectors.EVENT_READ)
                 if not selector.select(timeout):
                     return None
@@ -61,27 +91,22 @@ class Channel:
             raise ChannelError("the other process is gone")
         self._buffer += chunk
 
-    def pending(self) -> list[Value]:
-        """All messages that have arrived whole."""
-        messages = []
-        while (message := self._whole_message()) is not None:
-            messages.append(message)
-        return messages
-
     def close(self) -> None:
         self._socket.close()
 
-    def _whole_message(self) -> Value | None:
-        if len(self._buffer) < _LENGTH.size:
+    @property
+    def complete(self) -> bool:
+        """Whether a message has arrived whole. Raises ChannelError for one that is too long."""
+        end = self._end()
+        return end is not None and len(self._buffer) >= end
+
+    def take(self) -> Value | None:
+        """The next message, if it has arrived whole. Raises ChannelError for what is no message."""
+        end = self._end()
+        if end is None or len(self._buffer) < end:
             return None
-        (length,) = _LENGTH.unpack_from(self._buffer)
-        # A process that was taken over must not make the keeper buffer without end.
-        if length > _MAX_BYTES:
-            raise ChannelError(f"{length} bytes announced")
-        if len(self._buffer) < _LENGTH.size + length:
-            return None
-        body = bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])
-        del self._buffer[: _LENGTH.size + length]
+        body = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
         try:
             parts = cbor.decode(body)
             if not isinstance(parts, tuple) or len(parts) != 2 or not isinstance(parts[0], int):
@@ -91,3 +116,18 @@ class Channel:
             return from_plain(KINDS[parts[0]], parts[1])
         except ProtocolError as error:
             raise ChannelError(str(error)) from error
+
+    def _end(self) -> int | None:
+        """Where the first message in the buffer ends, as far as that is known."""
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        # A process that was taken over must not make the keeper buffer without end.
+        if length > _MAX_BYTES:
+            raise ChannelError(f"{length} bytes announced")
+        return int(_LENGTH.size + length)
+
+
+def _framed(message: Value) -> bytes:
+    body = cbor.encode((KINDS.index(type(message)), to_plain(message)))
+    return _LENGTH.pack(len(body)) + body

@@ -49,6 +49,12 @@ class PassphraseMismatchError(PassphraseError):
     code = "passphrase-mismatch"
 
 
+class OwnerEntropyError(ApplianceError):
+    """What the owner typed is not enough for a key."""
+
+    code = "owner-entropy"
+
+
 class WrongPassphraseError(ApplianceError):
     """Wrong passphrase or damaged envelope."""
 
@@ -65,6 +71,18 @@ class KeyringLockedError(ApplianceError):
     """The key that this needs is not unlocked."""
 
     code = "keyring-locked"
+
+
+class LogFileError(ApplianceError):
+    """This is not a whole log as an appliance wrote it."""
+
+    code = "log-file"
+
+
+class LogSealError(ApplianceError):
+    """This part of a log was not sealed with this key for this entry."""
+
+    code = "log-sealed"
 
 
 class KeyDerivationError(ApplianceError):

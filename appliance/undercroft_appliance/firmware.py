@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Final
 
 import undercroft_appliance
 import undercroft_protocol
 from undercroft_protocol import cbor
 
 from .errors import ConfigurationError
+
+_DEVELOPMENT: Final = "devtools"
 
 
 def firmware_hash() -> bytes:
@@ -24,12 +27,14 @@ def firmware_hash() -> bytes:
 def hash_of(*packages: Path) -> bytes:
     """The SHA-256 of the deterministic CBOR of [[name, SHA-256 of the file], ...], sorted by name.
 
-    It covers the `.py` files below each directory, by names such as `undercroft_protocol/cbor.py`.
+    It covers the `.py` files below each directory, by names such as `undercroft_protocol/cbor.py`, but for those below
+    `devtools`, which an image leaves out.
     """
     files = {
         f"{package.name}/{path.relative_to(package).as_posix()}": path
         for package in packages
         for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] != _DEVELOPMENT
     }
     listed = tuple((name, hashlib.sha256(files[name].read_bytes()).digest()) for name in sorted(files))
     return hashlib.sha256(cbor.encode(listed)).digest()

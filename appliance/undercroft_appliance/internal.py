@@ -85,7 +85,8 @@ class Answer(Value):
 
 @dataclass(frozen=True, slots=True)
 class Command(Value):
-    """panel to keeper: what the owner wants of their own accord: ``lock``, ``held``, ``status``, ``help``."""
+    """panel to keeper: what the owner wants of their own accord: ``lock``, ``freeze`` with or without a reason,
+    ``held``, ``log``, ``status``, ``help``."""
 
     name: Line
 

@@ -1,24 +1,26 @@
-"""The command `undercroft-appliance`."""
+"""The command `undercroft-appliance`: finds its commands, runs one, and turns what went wrong into an exit code."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import importlib
+import importlib.util
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Final, NoReturn
 
-from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, check_device_path
 
+from .commands import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE
 from .errors import ApplianceError, ConfigurationError
-from .firmware import firmware_hash
-from .supervisor import Settings, supervise
 
-EXIT_OK: Final = 0
-EXIT_FAILURE: Final = 1
-EXIT_USAGE: Final = 2
+_PACKAGE: Final = "undercroft_appliance"
+COMMANDS: Final = ("run", "check", "replay", "version")
+"""Modules of `commands`. Each has `add_parser(commands)`, which sets `run`: from the options to the exit code."""
+DEVELOPMENT: Final = ("sign_psbt", "new_envelope", "memscan", "read_log")
+"""Modules of `devtools`, of the same form; an image leaves that folder out, and then they are not there."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,65 +35,49 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0: ended because it was asked to; 1: failure; 2: wrong usage or set-up; 10, 11, 12: the port, the panel, the keeper
-    ended by itself, and the appliance with it.
+    0: done; 1: failure; 2: wrong usage or set-up; 130: interrupted (Ctrl-C); `check` and `sign-psbt` also 5: refused,
+    6: held; `run` also 10, 11, 12: the port, the panel, the keeper ended by itself, and the appliance with it.
     """
-    options = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    options = _parser(arguments).parse_args(arguments)
     try:
-        code = _version() if options.command == "version" else _run(options)
+        code: int = options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ConfigurationError as error:
         _say(error.code, str(error))
         code = EXIT_USAGE
     except (ApplianceError, ProtocolError) as error:
         _say(error.code, str(error))
         code = EXIT_FAILURE
+    except OSError as error:
+        _say("system", error.strerror or str(error))
+        # What stands in the buffer still cannot be written; Python would try again, and say so in its own way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = EXIT_FAILURE
+    except KeyboardInterrupt:
+        print("undercroft-appliance: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
     sys.exit(code)
 
 
-def _parser() -> _Parser:
+def _parser(arguments: Sequence[str]) -> _Parser:
     parser = _Parser(prog="undercroft-appliance", description="Undercroft's signing device.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="be an appliance until it is switched off")
-    run.add_argument("--line", required=True, metavar="PATH", help="the serial line to the host, such as /dev/ttyAMA0")
-    run.add_argument("--terminal", default="/dev/tty", metavar="PATH",
-                     help="the owner's screen and keyboard (default: the terminal this is started from)")  # fmt: skip
-    run.add_argument("--network", default=Network.MAINNET.value, choices=[network.value for network in Network],
-                     help="the Bitcoin network (default: mainnet)")  # fmt: skip
-    run.add_argument("--kdf", default="production", choices=("production", "demo"),
-                     help="how hard it is to guess the passphrase of a stolen envelope; "
-                     "demo is quick and weak, for tests (default: production)")  # fmt: skip
-    run.add_argument("--baudrate", type=int, default=DEFAULT_BAUDRATE, metavar="N",
-                     help=f"speed of the line in bits per second (default: {DEFAULT_BAUDRATE})")  # fmt: skip
-    commands.add_parser("version", help="show the version and the firmware hash")
+    for module in _modules(arguments):
+        module.add_parser(commands)
     return parser
 
 
-def _version() -> int:
-    try:
-        version = importlib.metadata.version("undercroft-appliance")
-    except importlib.metadata.PackageNotFoundError:
-        version = "(not installed: run from its source)"
-    print(f"undercroft-appliance {version}\nfirmware hash {firmware_hash().hex()}")
-    return EXIT_OK
-
-
-def _run(options: argparse.Namespace) -> int:
-    # Attack: a mainnet envelope sealed with parameters that a graphics card goes through in days.
-    if options.kdf == "demo" and options.network == Network.MAINNET.value:
-        raise ConfigurationError("demo key strength is refused on mainnet")
-    if options.baudrate <= 0:
-        raise ConfigurationError(f"a line has no speed of {options.baudrate} bits per second")
-    check_device_path(options.line)
-    return supervise(
-        Settings(
-            line=options.line,
-            terminal=options.terminal,
-            network=Network(options.network),
-            kdf=options.kdf,
-            baudrate=options.baudrate,
-            firmware=firmware_hash(),
-        )
-    )
+def _modules(arguments: Sequence[str]) -> Iterator[ModuleType]:
+    """The module of the command that is named, else all of them: an appliance loads what it runs and no more."""
+    places = {name.replace("_", "-"): f"{_PACKAGE}.commands.{name}" for name in COMMANDS}
+    if importlib.util.find_spec(f"{_PACKAGE}.devtools") is not None:
+        places |= {name.replace("_", "-"): f"{_PACKAGE}.devtools.{name}" for name in DEVELOPMENT}
+    named = [name for name in arguments[:1] if name in places]
+    for name in named or places:
+        if importlib.util.find_spec(places[name]) is not None:
+            yield importlib.import_module(places[name])
 
 
 def _say(code: str, message: str) -> None:

@@ -1,15 +1,15 @@
 """Starts the three processes of an appliance, and ends them all when one ends or the appliance is switched off.
 
-It holds no key and reads no message. The processes stay in its process group, so that one kill(2) of the group is a
-pulled plug; the kernel ends them when the supervisor itself is killed.
+A keeper serves one unlock. One that has wiped what it held, and says so by its exit code, is followed by a fresh one
+with the same descriptors; any other end of a process is a fault, and the end of the appliance. The supervisor holds no
+key and reads no message. The processes stay in its process group, so that one kill(2) of the group is a pulled plug;
+the kernel ends them when the supervisor itself is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -18,26 +18,25 @@ import termios
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from undercroft_protocol.bitcoin.network import Network
 
+from .endings import EXIT_CODES, HANDED_OVER, OTHER_GONE
 from .errors import ApplianceError, ConfigurationError
+from .sandbox.process import die_with, harden_process, keep_few_capabilities
+from .sandbox.swap import swap_warnings
+from .sandbox.syscalls import this_machine
 
-EXIT_CODES: Final = {"port": 10, "panel": 11, "keeper": 12}
-"""The exit code when this process was the first to end by itself."""
 PATIENCE_SECONDS: Final = 3.0
 """How long a process may take to wipe and end before it is killed."""
-KEEPER_GONE: Final = 3
-"""The exit code of a port or a panel that ends because the keeper did."""
+GRACE_SECONDS: Final = 1.0
+"""How long one that lost its channel to another waits here for that other's end."""
 
 _ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _LEFT_TO_THE_SUPERVISOR: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # A stopped keeper cannot lock itself when its time is over.
 _NEVER_STOPPED: Final = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 # PYTHONMALLOC and the tunables wipe every freed object: a backstop, should a secret ever become one. `-I` would make
 # Python ignore the first, so `-s -P` and an environment made from nothing take its place.
@@ -55,6 +54,7 @@ _DEMO_WARNING: Final = """
 *                                                                             *
 *******************************************************************************
 """
+_MFD_NOEXEC_SEAL: Final = 8
 _OFF: Final = "\r\nThe appliance is off.\r\n"
 
 
@@ -70,17 +70,13 @@ class Settings:
     firmware: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
-    name: str
-    process: subprocess.Popen[bytes]
-
-
 def supervise(settings: Settings) -> int:
     """Run an appliance until it ends; returns the exit code: 0 if it was asked to end, else one of EXIT_CODES.
 
-    Raises ConfigurationError if the terminal is none.
+    Raises ConfigurationError if the terminal is none, or if this machine cannot keep keys as they must be kept.
     """
+    this_machine()
+    swap_warnings(settings.network)
     # Blocked signals wait until `_wait` fetches them: none is lost between two looks.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_ASKED_TO_END))
     for number in _NEVER_STOPPED:
@@ -88,16 +84,15 @@ def supervise(settings: Settings) -> int:
     with _terminal(settings.terminal) as terminal:
         if settings.kdf == "demo":
             os.write(terminal, _DEMO_WARNING.encode())
-        children: list[_Child] = []
-        try:
-            _start(settings, terminal, children)
-            first = _wait(children)
-        finally:
-            _end(children)
+        keep_few_capabilities()
+        with _Processes.started(settings, terminal) as processes:
+            first = processes.wait()
     if first is None:
         return 0
-    _report(first)
-    return EXIT_CODES[first.name]
+    name, code = first
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    print(f"undercroft-appliance: error [{name}-ended]: the {name} {how}", file=sys.stderr)
+    return EXIT_CODES[name]
 
 
 @contextlib.contextmanager
@@ -127,28 +122,94 @@ def _terminal(path: str) -> Iterator[int]:
         os.close(terminal)
 
 
-def _start(settings: Settings, terminal: int, children: list[_Child]) -> None:
-    keeper_to_port, port = socket.socketpair()
-    keeper_to_panel, panel = socket.socketpair()
-    with keeper_to_port, port, keeper_to_panel, panel:
-        commands: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-            "panel": (
-                ("--keeper-fd", str(panel.fileno()), "--tty-fd", str(terminal)),
-                (panel.fileno(), terminal),
-            ),
-            "keeper": (
-                ("--port-fd", str(keeper_to_port.fileno()), "--panel-fd", str(keeper_to_panel.fileno()),
-                 "--tty-fd", str(terminal), "--network", settings.network.value, "--kdf", settings.kdf,
-                 "--firmware-hash", settings.firmware.hex()),
-                (keeper_to_port.fileno(), keeper_to_panel.fileno(), terminal),
-            ),
-            "port": (
-                ("--keeper-fd", str(port.fileno()), "--line", settings.line, "--baudrate", str(settings.baudrate)),
-                (port.fileno(),),
-            ),
-        }  # fmt: skip
-        for name, (arguments, descriptors) in commands.items():
-            children.append(_Child(name, _started(name, arguments, descriptors)))
+class _Processes:
+    """The three of them, and what a fresh keeper inherits: its ends of the channels, the terminal, the handover."""
+
+    def __init__(self, settings: Settings, terminal: int, handover: int, ends: Sequence[socket.socket]) -> None:
+        self._keeper_arguments = (
+            "--port-fd", str(ends[0].fileno()), "--panel-fd", str(ends[1].fileno()), "--tty-fd", str(terminal),
+            "--handover-fd", str(handover), "--network", settings.network.value, "--kdf", settings.kdf,
+            "--firmware-hash", settings.firmware.hex(),
+        )  # fmt: skip
+        self._keeper_descriptors = (ends[0].fileno(), ends[1].fileno(), terminal, handover)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(cls, settings: Settings, terminal: int) -> Iterator[Self]:
+        """All three, ended again in the end. Raises ApplianceError if one cannot be started."""
+        with contextlib.ExitStack() as stack:
+            handover = _memory_file()
+            stack.callback(os.close, handover)
+            # These two stay open here, so that port and panel do not notice when one keeper follows another.
+            keeper_to_port, port = map(stack.enter_context, socket.socketpair())
+            keeper_to_panel, panel = map(stack.enter_context, socket.socketpair())
+            processes = cls(settings, terminal, handover, (keeper_to_port, keeper_to_panel))
+            stack.callback(processes.end)
+            processes.start("panel", ("--keeper-fd", str(panel.fileno()), "--tty-fd", str(terminal)),
+                            (panel.fileno(), terminal))  # fmt: skip
+            processes.start_keeper()
+            processes.start("port", ("--keeper-fd", str(port.fileno()), "--line", settings.line,
+                                     "--baudrate", str(settings.baudrate)), (port.fileno(),))  # fmt: skip
+            port.close()
+            panel.close()
+            yield processes
+
+    def start_keeper(self) -> None:
+        """Start a keeper, the first or the next. Raises ApplianceError."""
+        self.start("keeper", self._keeper_arguments, self._keeper_descriptors)
+
+    def start(self, name: str, arguments: Sequence[str], descriptors: Sequence[int]) -> None:
+        """Start one of the three. Raises ApplianceError."""
+        self._running[name] = _started(name, arguments, descriptors)
+
+    def wait(self) -> tuple[str, int] | None:
+        """Which ends first by a fault, and its exit code; None when the appliance is asked to end."""
+        while True:
+            number = signal.sigwait((signal.SIGCHLD, *_ASKED_TO_END))
+            if number != signal.SIGCHLD:
+                return None
+            ended = self._ended()
+            if ended == ("keeper", HANDED_OVER):
+                self.start_keeper()
+            elif ended is not None:
+                return ended
+
+    def _ended(self) -> tuple[str, int] | None:
+        """Which has ended first, and its exit code; None while all run."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        while True:
+            ended = {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
+            for name in EXIT_CODES:
+                if ended.get(name, OTHER_GONE) != OTHER_GONE:
+                    return name, ended[name]
+            left = deadline - time.monotonic()
+            if not ended or left <= 0:
+                return next(iter(ended.items()), None)
+            # Whoever closed the channel of this one is about to end, and knows why.
+            signal.sigtimedwait((signal.SIGCHLD,), left)
+
+    def end(self) -> None:
+        """End all of them, the keeper first: it wipes its keys."""
+        for _, process in sorted(self._running.items(), key=lambda one: one[0] != "keeper"):
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _memory_file() -> int:
+    """For the handover. No secret is ever in it, so it may be swapped; and it is nothing that could be run."""
+    try:
+        return os.memfd_create("handover", os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    except OSError:
+        # Before Linux 6.3 nobody knows that flag.
+        return os.memfd_create("handover", os.MFD_CLOEXEC)
 
 
 def _started(name: str, arguments: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
@@ -172,55 +233,9 @@ def _started(name: str, arguments: Sequence[str], descriptors: Sequence[int]) ->
 def _prepare(supervisor: int) -> None:
     """Runs in the new process before its program does."""
     # No process may live on, with keys, after its supervisor was killed.
-    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG")
-    # It may have been killed before that.
-    if os.getppid() != supervisor:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    die_with(supervisor)
+    harden_process()
     # A Ctrl-C or a hang-up reaches the whole group; the supervisor alone acts on it, and lets the keeper wipe.
     for number in _LEFT_TO_THE_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _wait(children: Sequence[_Child]) -> _Child | None:
-    """The first child that ends, or None when the appliance is asked to end."""
-    while True:
-        number = signal.sigwait((signal.SIGCHLD, *_ASKED_TO_END))
-        if number != signal.SIGCHLD:
-            return None
-        ended = _first_ended(children)
-        if ended is not None:
-            return ended
-
-
-def _first_ended(children: Sequence[_Child]) -> _Child | None:
-    ended = {child.name: child for child in children if child.process.poll() is not None}
-    for name in ("port", "panel"):
-        if name in ended and ended[name].process.returncode != KEEPER_GONE:
-            return ended[name]
-    # The keeper ends too when one of the others does, so it comes last here.
-    return next((child for child in children if ended and child.name == "keeper"), None)
-
-
-def _end(children: Sequence[_Child]) -> None:
-    """End all of them, the keeper first: it wipes its keys."""
-    for child in sorted(children, key=lambda child: child.name != "keeper"):
-        if child.process.poll() is None:
-            child.process.terminate()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    for child in children:
-        try:
-            child.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
-
-
-def _report(child: _Child) -> None:
-    code = child.process.returncode
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    print(f"undercroft-appliance: error [{child.name}-ended]: the {child.name} {how}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import random
 import re
 import select
 import termios
@@ -24,6 +25,7 @@ _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
 _LOCAL_FLAGS: Final = 3
 _GLANCE_SECONDS: Final = 0.05
 _CLOCK_TOLERANCE_SECONDS: Final = 300
+_ROLLS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class ScriptedOwner:
     """Plays one owner in a thread of its own, by the first rule that fits a question. `passphrase` is for tests only.
 
     `decisions` (regular expression, answer) come before the rules that every sensible owner follows. Set
-    `expected_quorum_code` and `expected_policy_code` to what the others read out: anything else is declined.
+    `expected_quorum_code` and `expected_policy_code` to what the others read out: anything else is declined. `checks`
+    is how many new keys are checked and thrown away before one is used; `rolls` is what was rolled for each.
     """
 
     def __init__(  # noqa: PLR0917 - what makes an owner
@@ -92,6 +95,8 @@ class ScriptedOwner:
         self.attest_empty = True
         self.attest_complete = True
         self.held_answer = "later"
+        self.checks = 0
+        self.rolls: list[str] = []
         self.rules: list[Rule] = [*(decisions or {}).items(), *self._sensible()]
         self.unanswered: list[Shown] = []
         self._master = master_fd
@@ -185,6 +190,8 @@ class ScriptedOwner:
             (r"^New key\n[\s\S]*Your site$", lambda _: self.site),
             (r"^New key\n[\s\S]*Your region$", lambda _: self.region),
             (r"^New key\n[\s\S]*Make a key", "make"),
+            (r"^Key\n", self._uses_or_checks),
+            (r"^Check\n", "next"),
             (r"^Quorum\n", self._compares_quorum),
             (r"^Policy\n", self._compares_policy),
             (r"^Activation\n[\s\S]*At which site", lambda _: self.site),
@@ -195,6 +202,10 @@ class ScriptedOwner:
             (r"^Arm\n", "arm"),
             (r"^Held\n", lambda _: self.held_answer),
         )
+
+    def _uses_or_checks(self, _shown: Shown) -> str:
+        self.checks -= 1
+        return "check" if self.checks >= 0 else "use"
 
     def _compares_quorum(self, shown: Shown) -> str:
         return "accept" if _agrees(f"Quorum {_CODE}", shown, self.expected_quorum_code) else "decline"
@@ -247,6 +258,9 @@ class ScriptedOwner:
             if not self._echoes():
                 if shown.title == "Passphrase":
                     self._answer(self.passphrase)
+                elif shown.title == "Dice":
+                    self.rolls.append("".join(random.choices("123456", k=_ROLLS)))
+                    self._answer(self.rolls[-1])
             elif self._taken:
                 self._decide(shown)
 

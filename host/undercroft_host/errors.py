@@ -341,6 +341,13 @@ class PolicyInvalid(UsageProblem):
     code = "policy-invalid"
 
 
+class ReplayMissing(Failure):
+    """Past batches can only be judged again by the appliance's own code, and it is not installed here."""
+
+    code = "replay-missing"
+    default_hint = "install the package undercroft-appliance beside undercroft-host; it needs no key and no device"
+
+
 class ApplianceUnknown(NotFound):
     """There is no such appliance."""
 
@@ -374,11 +381,25 @@ class SitesEqual(RefusedByRule):
     code = "sites-equal"
 
 
+class Frozen(RefusedByRule):
+    """The quorum is frozen."""
+
+    code = "frozen"
+    default_hint = "stop every appliance: undercroft freeze; going on takes a fresh activation"
+
+
 class ApplianceRefused(RefusedByRule):
     """The appliance refused."""
 
     code = "appliance-refused"
     default_hint = "the exact reason is on the owner's screen and in the appliance's log"
+
+
+class LogIncomplete(IntegrityAlarm):
+    """Parts of an appliance's log are missing."""
+
+    code = "log-incomplete"
+    default_hint = "was it switched off before its log was fetched? ask its owner what was signed then"
 
 
 class PaymentRefused(RefusedByRule):

@@ -38,13 +38,13 @@ def encode(value: Plain | Tagged) -> bytes:
     return cbor2.dumps(_ordered(value, 0))
 
 
-def decode(data: bytes) -> Plain:
+def decode(data: bytes, *, most_bytes: int = MAX_BYTES) -> Plain:
     """The value of ``data``, which must be one whole item in deterministic form and nothing behind it.
 
     Raises CborError for anything else: long forms, unsorted or duplicate keys, indefinite lengths, floats, tags,
-    nesting over 12, more than 200,000 items, more than 4 MiB, trailing bytes, text that is not UTF-8.
+    nesting over 12, more than 200,000 items, more than ``most_bytes``, trailing bytes, text that is not UTF-8.
     """
-    _Scanner(data).scan()
+    _Scanner(data, most_bytes).scan()
     return _frozen(cbor2.loads(data))
 
 
@@ -93,10 +93,10 @@ def _frozen(value: object) -> Plain:
 class _Scanner:
     """Walks the bytes once, by its own stack, and refuses all that is not deterministic or not bounded."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, most_bytes: int) -> None:
         # An attacker who sends a huge item must not make us allocate for it.
-        if len(data) > MAX_BYTES:
-            raise CborError(f"{len(data)} bytes; {MAX_BYTES} is the most")
+        if len(data) > most_bytes:
+            raise CborError(f"{len(data)} bytes; {most_bytes} is the most")
         self._data = data
         self._at = 0
 

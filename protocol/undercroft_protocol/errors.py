@@ -79,6 +79,30 @@ class PsbtError(ProtocolError):
     code = "psbt"
 
 
+class PsbtVersionError(PsbtError):
+    """Only version 0 of the PSBT format (BIP 174) is supported."""
+
+    code = "psbt-version"
+
+
+class PsbtFieldError(PsbtError):
+    """This PSBT has a field that does not belong there."""
+
+    code = "psbt-field"
+
+
+class PsbtSighashError(PsbtError):
+    """This PSBT asks for, or has, a signature with another sighash than ALL."""
+
+    code = "psbt-sighash"
+
+
+class PsbtFinalError(PsbtError):
+    """This PSBT is final, or partly final, already."""
+
+    code = "psbt-final"
+
+
 class LinkError(ProtocolError):
     """The link to the other side failed."""
 

@@ -6,28 +6,35 @@ The seeds are 32 times the same byte. Nothing of value may ever be sent to them.
 from __future__ import annotations
 
 import dataclasses
+import hmac
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import coincurve
 from embit import bip32
 from embit.networks import NETWORKS
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt
 from nacl.signing import SigningKey
 
-from undercroft_appliance.errors import ApplianceError, EnvelopeError, KeyringLockedError
-from undercroft_appliance.keeper.secrets import InputRequest, NewKey
+from undercroft_appliance.errors import ApplianceError, EnvelopeError, KeyringLockedError, OwnerEntropyError
+from undercroft_appliance.keeper.addresses import AddressBook
+from undercroft_appliance.keeper.secrets import InputRequest, NewKey, PublicParts
 from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
 from undercroft_protocol.messages import (
     ActivationGrant,
     ActivationRequest,
+    ApprovedPolicy,
     BatchRequest,
     Change,
     Clearance,
     Coin,
     Envelope,
+    ExactFacts,
+    LogEntry,
     Output,
     Owner,
     Policy,
@@ -67,10 +74,19 @@ class Person:
 
     def __init__(self, number: int, name: str, site: str, region: str) -> None:
         self.identity = SigningKey(bytes([number]) * 32)
-        root = bip32.HDKey.from_seed(bytes([number]) * 32, version=NETWORKS["regtest"]["xprv"])
+        self.root = root = bip32.HDKey.from_seed(bytes([number]) * 32, version=NETWORKS["regtest"]["xprv"])
         self.account = root.derive("m/48h/1h/0h/2h")
         self.xpub = ExtendedPublicKey.parse(self.account.to_public().to_base58(), Network.REGTEST)
         self.entry = Owner(name, site, region, bytes(root.my_fingerprint), self.xpub.serialize(), public(self.identity))
+        self.log_key = hmac.digest(b"undercroft/1/log", bytes([number]) * 32, "sha512")[:32]
+
+    def exact(self, entry: LogEntry) -> tuple[str, ...]:
+        """What the sealed part of a log entry says; nothing where there is none."""
+        if entry.sealed is None:
+            return ()
+        nonce, sealed = entry.sealed[:24], entry.sealed[24:]
+        opened = crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, entry.associated_data(), nonce, self.log_key)
+        return ExactFacts.from_padded(opened).lines
 
     def envelope(self, quorum_id: bytes | None) -> Envelope:
         entry = self.entry
@@ -103,6 +119,8 @@ def good_quorum() -> Quorum:
 
 QUORUM: Final = good_quorum()
 DESCRIPTOR: Final = QUORUM.descriptor()
+BOOK: Final = AddressBook(DESCRIPTOR, ALICE.xpub)
+"""As alice's appliance has it."""
 
 
 def good_policy() -> Policy:
@@ -129,9 +147,19 @@ def good_policy() -> Policy:
 POLICY: Final = good_policy()
 
 
-def approvals(policy: Policy, *people: Person) -> tuple[bytes, ...]:
-    approval = PolicyApproval(policy.quorum_id, policy.hash, policy.version)
+def approvals(policy: Policy, *people: Person, time: int = UTC) -> tuple[bytes, ...]:
+    approval = PolicyApproval(policy.quorum_id, policy.hash, policy.version, time)
     return tuple(stated(approval, person.identity) for person in people)
+
+
+def approved(policy: Policy, *people: Person, time: int = UTC) -> ApprovedPolicy:
+    """A policy with these owners' approvals."""
+    return ApprovedPolicy(policy, approvals(policy, *people, time=time))
+
+
+def successor(policy: Policy = POLICY, **rules: Any) -> Policy:
+    """The next version of a policy, with other rules."""
+    return dataclasses.replace(policy, version=policy.version + 1, replaces=policy.hash, **rules)
 
 
 def previous_transaction(*outputs: tuple[int, bytes], salt: int = 0) -> bytes:
@@ -235,6 +263,10 @@ class PlainKeys:
         self._person = person
         self._troubles = list(troubles)
         self._open = False
+        self._mixed = False
+        self.touched = False
+        self.draws = 0
+        self.dice_troubles: list[ApplianceError] = []
         self.wipes = 0
         self.damage: Callable[[bytes], bytes] = lambda signature: signature
 
@@ -242,10 +274,33 @@ class PlainKeys:
         self.read_passphrase(tty_fd, announce)
 
     def read_passphrase(self, tty_fd: int, announce: Callable[[str], None] | None = None) -> None:
+        self.touched = True
         if self._troubles:
             raise self._troubles.pop(0)
 
+    def draw_entropy(self) -> bytes:
+        self._mixed = False
+        self.touched = True
+        self.draws += 1
+        return bytes([self.draws]) * 32
+
+    def read_entropy(self, tty_fd: int, announce: Callable[[str], None]) -> int:
+        if self.dice_troubles:
+            raise self.dice_troubles.pop(0)
+        return 50
+
+    def mix_entropy(self) -> PublicParts:
+        self._mixed = True
+        entry = self._person.entry
+        return PublicParts(entry.fingerprint, self._person.xpub, entry.identity)
+
+    def reveal_entropy(self) -> bytes:
+        self._mixed = False
+        return bytes([self.draws]) * 32
+
     def create_key(self) -> NewKey:
+        if not self._mixed:
+            raise OwnerEntropyError("no key was mixed")
         self._open = True
         digest = possession_digest(self.identity_public_key, self.xpub.serialize())
         account = coincurve.PrivateKey(self._person.account.key.secret)
@@ -263,6 +318,12 @@ class PlainKeys:
     def sign_identity(self, data: bytes) -> bytes:
         self._need_open()
         return bytes(self._person.identity.sign(data).signature)
+
+    def seal_log(self, data: bytes, associated: bytes) -> bytes:
+        self._need_open()
+        nonce = os.urandom(24)
+        sealed: bytes = crypto_aead_xchacha20poly1305_ietf_encrypt(data, associated, nonce, self._person.log_key)
+        return nonce + sealed
 
     def sign_inputs(self, requests: Sequence[InputRequest]) -> tuple[bytes, ...]:
         self._need_open()

@@ -13,6 +13,7 @@ import pytest
 
 import message_examples as examples
 from undercroft_protocol import cbor
+from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import CborError, MessageError, ProtocolError
 from undercroft_protocol.messages import (
     Change,
@@ -193,7 +194,7 @@ POLICY_TEXT = examples.POLICY_TEXT.format(version=1)
 class TestPolicy:
     def test_the_toml_that_people_write_gives_the_same_value_and_hash(self) -> None:
         quorum = examples.quorum()
-        policy = policy_from_toml(POLICY_TEXT, quorum.id)
+        policy = policy_from_toml(POLICY_TEXT, quorum.id, quorum.bitcoin_network)
         assert policy == examples.policy(quorum.id)
         assert policy.hash == examples.policy(quorum.id).hash
 
@@ -226,10 +227,10 @@ class TestPolicy:
         text = POLICY_TEXT.replace(old, new, 1)
         assert text != POLICY_TEXT
         if complaint is None:
-            assert policy_from_toml(text, bytes(32)).payee_types[0] == "p2sh"
+            assert policy_from_toml(text, bytes(32), Network.REGTEST).payee_types[0] == "p2sh"
             return
         with pytest.raises(MessageError, match=complaint):
-            policy_from_toml(text, bytes(32))
+            policy_from_toml(text, bytes(32), Network.REGTEST)
 
     def test_a_policy_without_windows_does_not_load(self) -> None:
         with pytest.raises(MessageError):

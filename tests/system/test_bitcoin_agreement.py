@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 
 from bitcoin_examples import example_previous, example_psbt, example_quorum, signed_by_bdk, signed_by_embit
+from undercroft_appliance.keeper.psbt_door import prove_psbt
+from undercroft_appliance.keeper.sign import sign
+from undercroft_appliance.keeper.verify import verify
+from undercroft_demo.bench_node import SIGNER, Builder, Case
+from undercroft_demo.bench_peers import node_signer
+from undercroft_demo.bench_quorum import founded
 from undercroft_demo.node import Node, NodeMissingError, find_bitcoind
 from undercroft_protocol.bitcoin.address import address_of
 from undercroft_protocol.bitcoin.amounts import dust_limit_sats
@@ -108,6 +114,23 @@ def test_node_accepts_and_mines_a_payment_signed_by_embit_and_bdk(node: Node) ->
     mined = node.rpc("gettxout", final.txid_hex, 1)
     assert mined["confirmations"] == 1
     assert mined["scriptPubKey"]["address"] == QUORUM.descriptor.address(1, 0)
+
+
+def test_the_psbt_door_gives_back_what_the_node_would(node: Node) -> None:
+    """A wallet of the node builds; one with our private key signs; the door's answer has the same bytes."""
+    with founded() as bench:
+        builder = Builder(node, bench)
+        builder.prepare(5)
+        book = bench.book()
+        for case in (Case(1, 2), Case(5, 3)):
+            packed = builder.psbt(case)
+            door = prove_psbt(packed, book, change_gap=20, change_signed=-1, height=None)
+            signed = verify(sign(door.proven, bench.keys), book)
+            answer = door.with_signatures(signed.signatures)
+            assert answer == node_signer(node, SIGNER, packed).run(None)
+            # Signed already, it stays as it is.
+            again = prove_psbt(answer, book, change_gap=20, change_signed=-1, height=None)
+            assert again.with_signatures(signed.signatures) == answer
 
 
 def test_attack_witness_with_signatures_in_another_order_is_refused_by_the_node(node: Node) -> None:

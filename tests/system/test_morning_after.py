@@ -49,3 +49,29 @@ def test_the_windows_of_yesterday_are_attested_and_go_on(tmp_path: Path) -> None
         mark = owner.mark()
         owner.command("status")
         assert int(owner.wait_for(r"In the last 1 d: (\d+) sats", 10, since=mark)[1]) == left_sats
+        assert_whole_logs(stage)
+        pass_on_a_freeze(stage)
+
+
+def assert_whole_logs(stage: Stage) -> None:
+    """After a power cut and a new activation nothing is missing: each chain went on from its newest seal."""
+    for name in ("alice", "bob"):
+        stage.operator("appliance", "log", name)
+    verified = stage.operator("audit", "verify")
+    logs = {one["appliance"]: one for one in verified["logs"]}
+    assert verified["intact"]
+    assert [logs[name]["answers_newer_than_log"] for name in ("alice", "bob")] == [0, 0]
+    events = [entry["event"] for entry in stage.operator("appliance", "log", "alice", "--kept")]
+    assert {"activated", "granted", "armed", "request", "signed", "log-continued"} <= set(events)
+
+
+def pass_on_a_freeze(stage: Stage) -> None:
+    """One owner freezes at the appliance; the host hears of it and stops the other with the same order."""
+    owner = stage.sites["alice"].owner
+    mark = owner.mark()
+    owner.command("freeze the courier has vanished")
+    owner.wait_for("Locked", 10, since=mark)
+    heard = stage.operator("status", "--ask")["frozen"]
+    assert [(one["by"], one["reason"]) for one in heard] == [("alice", "the courier has vanished")]
+    stopped = {row["name"]: row["state"] for row in stage.operator("freeze")}
+    assert stopped["bob"] == "empty"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,8 +15,14 @@ from types import FrameType
 from typing import NoReturn
 
 from undercroft_appliance.channel import Channel
+from undercroft_appliance.endings import HANDED_OVER, OTHER_GONE
+from undercroft_appliance.errors import ChannelError, SelfTestError
+from undercroft_appliance.sandbox import confine
+from undercroft_appliance.sandbox.process import harden_process
+from undercroft_appliance.sandbox.swap import swap_warnings
 from undercroft_protocol.bitcoin.network import Network
 
+from . import handover
 from .clock import since_boot
 from .owner import ASK_SECONDS
 from .parts import Setup
@@ -24,8 +33,8 @@ from .secrets import (
     TEST_COST,
     KernelEntropy,
     Keyring,
-    harden_process,
 )
+from .selftest_refusals import check_refusals
 from .service import Keeper
 from .wires import Wires
 
@@ -36,22 +45,49 @@ STALL_SECONDS = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the keeper until SIGTERM (exit code 0) or a fault (1); in both cases every secret is wiped first."""
+    """Run the keeper for one unlock: until what was open is wiped (HANDED_OVER), SIGTERM (0) or a fault (1).
+
+    In each case every secret is wiped first. Only after the first does the appliance go on, with a fresh keeper.
+    """
     options = _parser().parse_args(arguments)
     harden_process()
     for number in _ENDINGS:
         signal.signal(number, _end)
-    bounds, cost = _KDF[options.kdf]
     try:
-        with Keyring(
-            network=Network(options.network), entropy=KernelEntropy(), kdf_bounds=bounds, kdf_cost=cost
-        ) as keys:
-            wires = Wires(open_channel(options.port_fd), open_channel(options.panel_fd), options.tty_fd)
-            setup = Setup(Network(options.network), options.firmware_hash, ASK_SECONDS)
-            Keeper(setup, keys, wires, since_boot, os.urandom).run()
+        handover.leave(options.handover_fd, _serve(options))
+    except SelfTestError as error:
+        # What failed is no secret, and whoever holds the appliance must know it.
+        sys.stderr.write(f"keeper: {error}\n")
+        return 1
+    except ChannelError as error:
+        sys.stderr.write(f"keeper: {error}\n")
+        return OTHER_GONE
     except Exception as error:
         sys.stderr.write(f"keeper: ended by {type(error).__name__}\n")
         return 1
+    return HANDED_OVER
+
+
+def _serve(options: argparse.Namespace) -> handover.Handover:
+    network, (bounds, cost) = Network(options.network), _KDF[options.kdf]
+    earlier = handover.found(options.handover_fd)
+    port_rest, panel_rest = (b"", b"") if earlier is None else (earlier.port_rest, earlier.panel_rest)
+    swaps = swap_warnings(network)
+    # So that Argon2's working memory, up to 1 GiB, can be locked; who may not raise the limit goes on without.
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with Keyring(network=network, entropy=KernelEntropy(), kdf_bounds=bounds, kdf_cost=cost) as keys:
+        check_refusals(keys)
+        wires = Wires(
+            open_channel(options.port_fd, port_rest), open_channel(options.panel_fd, panel_rest), options.tty_fd
+        )
+        # Before the first passphrase is read: from here on no file, no socket, no program and no other process.
+        walls = confine("keeper")
+        warnings = (*walls.warnings, *swaps)
+        setup = Setup(network, options.firmware_hash, ASK_SECONDS, walls=walls.lines, warnings=warnings)
+        # The service collects garbage between two messages, and not in the middle of a transaction.
+        gc.disable()
+        return Keeper(setup, keys, wires, since_boot, os.urandom, earlier=earlier).run()
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -61,10 +97,10 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def open_channel(descriptor: int) -> Channel:
+def open_channel(descriptor: int, rest: bytes = b"") -> Channel:
     """The keeper's end of a socket pair; sending raises ChannelError when the other process reads nothing for 60 s."""
     end = socket.socket(fileno=descriptor)
-    channel = Channel(end)
+    channel = Channel(end, rest)
     # Attack: a port that was taken over stops to read, and the keeper waits for it with open keys for ever.
     end.settimeout(STALL_SECONDS)
     return channel
@@ -82,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port-fd", type=int, required=True)
     parser.add_argument("--panel-fd", type=int, required=True)
     parser.add_argument("--tty-fd", type=int, required=True)
+    parser.add_argument("--handover-fd", type=int, required=True)
     parser.add_argument("--network", choices=[network.value for network in Network], required=True)
     parser.add_argument("--kdf", choices=sorted(_KDF), default="production")
     parser.add_argument("--firmware-hash", type=_firmware_hash, required=True)

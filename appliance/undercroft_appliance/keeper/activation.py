@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from undercroft_protocol.errors import ProtocolError
 from undercroft_protocol.messages import (
-    APPROVALS_NEEDED,
+    LOG_START,
     ActivateRequest,
     ActivationGrant,
     ActivationRequest,
+    ApprovedPolicy,
     ArmRequest,
     Done,
     GrantRequest,
+    LogEnd,
     LogSeal,
     Message,
     Owner,
     Policy,
-    PolicyApproval,
     Quorum,
     RequestHeader,
     Spent,
@@ -27,14 +27,14 @@ from undercroft_protocol.messages import (
     open_statement,
 )
 
-from . import show
+from . import policy_screen, show
 from .ceremony import check_descriptor, check_network, memory_warning, own_entry
 from .ledger import Ledger
 from .parse import check_expiry, sent_by
 from .parts import Outcome, Parts
 from .passphrase import with_passphrase
+from .policies import Authority, PolicyMark, authorise
 from .refusals import (
-    APPROVALS_INSUFFICIENT,
     ENVELOPE_UNUSABLE,
     GRANT_LIFE,
     GRANT_OTHER_ACTIVATION,
@@ -47,11 +47,11 @@ from .refusals import (
     LOG_SEAL,
     OTHER_QUORUM,
     OWNER_DECLINED,
-    POLICY_OTHER_QUORUM,
     TIME_DENIED,
     Refusal,
 )
 from .session import Session, Unlocked
+from .sweep import check_sweep
 from .text import amount, duration, moment
 
 TITLE_ACTIVATE: Final = "Activation"
@@ -82,13 +82,17 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     check_network(parts, quorum.network)
     check_descriptor(quorum)
     owner = own_entry(quorum, request.envelope)
+    session.check_holder(quorum.id, owner)
     # Attack: the owner's envelope of another quorum, to be judged by this one's rules.
     if request.envelope.quorum_id != quorum.id:
         raise Refusal(ENVELOPE_UNUSABLE, "it is not bound to this quorum")
-    _check_policy(quorum, policy, request.approvals)
     log_seal = _log_seal(quorum, owner, request.log_seal)
+    check_sweep(policy, parts.setup.network)
+    # By the host's time, which the owner is asked about below: an activation at a false time comes to nothing.
+    approved, mark = ApprovedPolicy(policy, request.approvals), _mark(session, quorum, log_seal)
+    authority = authorise(quorum, approved, request.lineage, request.time, mark)
     session.seal(quorum)
-    site = _ask_site(parts, quorum, owner, policy)
+    site = _ask_site(parts, quorum, owner, policy, authority)
     if (
         parts.screen.ask(TITLE_TIME, [f"The host says it is {moment(request.time)}. Right?"], PROMPT_TIME, CHOICES_TIME)
         != CHOICES_TIME[0]
@@ -99,6 +103,8 @@ def activate(parts: Parts, request: ActivateRequest, message: Message[RequestHea
     with_passphrase(parts, lambda: parts.keys.unlock(request.envelope, quorum.id))
     session.clock.confirm(request.time, arrived)
     session.unlock(quorum, owner, site, policy)
+    session.need_unlocked().book.fill(parts.setup.addresses)
+    session.knows_policy(policy)
     _continue_log(parts, (quorum.id, owner.identity), log_seal)
     if log_seal is not None:
         _recall(session, log_seal)
@@ -148,7 +154,7 @@ def grant(parts: Parts, request: GrantRequest) -> Outcome:
         f"to {grantee.name} at {asked.site}, activation {asked.activation_id.hex()}",
         "without a ledger" if ledger is None else f"with a ledger of {len(ledger)} transactions",
     )
-    parts.log.append("granted", facts)
+    parts.log.append("granted", facts[:1], facts[1:])
     return Outcome(StatementReply(parts.state(statement)), "Granted", facts)
 
 
@@ -180,24 +186,18 @@ def arm(parts: Parts, request: ArmRequest) -> Outcome:
         f"by {granter.name} at {granted.site} for {duration(granted.life_seconds)}",
         *show.windows(policy, ledger, session.clock.now()),
     )
-    parts.log.append("armed", facts)
+    parts.log.append("armed", facts[:1], facts[1:])
     return Outcome(Done(session.state), "Armed", facts)
 
 
-def _check_policy(quorum: Quorum, policy: Policy, approvals: Sequence[bytes]) -> None:
-    if policy.quorum_id != quorum.id:
-        raise Refusal(POLICY_OTHER_QUORUM, f"quorum {grouped_code(policy.quorum_id)}")
-    approvers = set()
-    for data in approvals:
-        try:
-            approval, signer = open_statement(PolicyApproval, data, quorum.identities)
-        except ProtocolError as error:
-            raise Refusal(APPROVALS_INSUFFICIENT, str(error)) from error
-        if (approval.quorum_id, approval.policy_hash, approval.version) == (quorum.id, policy.hash, policy.version):
-            approvers.add(signer)
-    # Attack: the host loosens a rule, or one owner approves twice (custody.md S18).
-    if len(approvers) < APPROVALS_NEEDED:
-        raise Refusal(APPROVALS_INSUFFICIENT, f"{len(approvers)} of {APPROVALS_NEEDED} owners approved it")
+def _mark(session: Session, quorum: Quorum, seal: LogSeal | None) -> PolicyMark | None:
+    """The newest policy that was in force here, by this appliance's memory and by its own seal."""
+    known = session.marks.get(quorum.id)
+    if seal is None or seal.policy_version is None or seal.policy_hash is None:
+        return known
+    sealed = PolicyMark(seal.policy_version, seal.policy_hash)
+    # Attack: an old seal makes the memory of this appliance older than it is.
+    return sealed if known is None or sealed.version > known.version else known
 
 
 def _log_seal(quorum: Quorum, owner: Owner, data: bytes | None) -> LogSeal | None:
@@ -214,28 +214,37 @@ def _log_seal(quorum: Quorum, owner: Owner, data: bytes | None) -> LogSeal | Non
 
 
 def _continue_log(parts: Parts, key: tuple[bytes, bytes], seal: LogSeal | None) -> None:
-    # What this keeper wrote itself since start is longer than any seal that the host could bring.
-    if parts.log.owner != key and seal is not None:
-        parts.log.continue_from(seal.length, seal.head)
-    parts.log.owner = key
+    log = parts.log
+    end = LOG_START if seal is None else LogEnd(seal.length, seal.head)
+    # Attack: one quorum's host reads in a first activation what this appliance did for another quorum.
+    is_its_own = log.owner == key or (log.owner is None and seal is None)
+    # What this appliance wrote itself is as long as any seal that the host could bring, unless the owner used another
+    # appliance meanwhile: one chain with two ends would look rewritten.
+    if not is_its_own or end.length > log.length:
+        log.continue_from(end.length, end.head)
+    log.owner = key
 
 
 def _recall(session: Session, seal: LogSeal) -> None:
     if seal.highest_change is not None:
         session.history(seal.quorum_id).knows_change(seal.highest_change)
-    if seal.time is not None and seal.ledger is not None:
-        # Attack: the appliance is switched off and on, so that it forgets what left today. A clock that seems to have
-        # gone back makes nothing older than it was.
-        gone_seconds = max(0, session.clock.confirmed_utc() - seal.time)
-        session.recall(seal.quorum_id, Ledger.recalled(session.clock.now(), gone_seconds, seal.ledger))
+    if seal.height is not None:
+        session.history(seal.quorum_id).knows_height(seal.height)
+    session.history(seal.quorum_id).knows_amounts(seal.amounts)
+    # Attack: the appliance is switched off and on, so that it forgets what left today. A clock that seems to have gone
+    # back makes nothing older than it was.
+    gone_seconds = 0 if seal.time is None else max(0, session.clock.confirmed_utc() - seal.time)
+    sealed = Ledger.recalled(session.clock.now(), gone_seconds, seal.ledger or (), seal.total_sats)
+    session.recall(seal.quorum_id, sealed)
 
 
-def _ask_site(parts: Parts, quorum: Quorum, owner: Owner, policy: Policy) -> str:
+def _ask_site(parts: Parts, quorum: Quorum, owner: Owner, policy: Policy, authority: Authority) -> str:
     sites = tuple(one.site for one in quorum.owners)
     lines = [
         f"Owner {owner.name}",
         f"Quorum {quorum.code}",
         f"Policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}",
+        *policy_screen.authority(policy, authority, parts.setup.network),
         f"Life {duration(policy.activation_seconds)}",
         *memory_warning(parts),
     ]

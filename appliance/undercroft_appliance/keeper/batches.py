@@ -10,10 +10,11 @@ from undercroft_protocol.bitcoin.transaction import txid_to_hex
 from undercroft_protocol.messages import HELD, REFUSED, SIGNED, BatchReply, BatchRequest, Verdict
 
 from . import show
+from .bounds import check_coins
 from .judge import HOLD, REFUSE, SIGN, Finding, Judgement, Standing, judge, judge_transaction
 from .parts import Outcome, Parts
 from .prove import prove
-from .refusals import COARSE_OWNER, HELD_FULL, OWNER_DECLINED, TOO_MANY_INPUTS, Refusal
+from .refusals import COARSE_OWNER, HELD_FULL
 from .session import Armed, Unlocked
 from .sign import sign
 from .verify import verify
@@ -24,30 +25,29 @@ PROMPT_HELD: Final = "Sign this transaction?"
 APPROVE: Final = "approve"
 DECLINE: Final = "decline"
 LATER: Final = "later"
+DECLINED: Final = "declined"
+"""The log's word for an owner's no."""
 CHOICES_HELD: Final = (APPROVE, DECLINE, LATER)
 
 
 def process(parts: Parts, request: BatchRequest) -> Outcome:
     """armed: prove, judge, sign, verify, log. Raises Refusal for the whole batch; a verdict for each transaction."""
     current, policy, armed = parts.session.need_armed()
-    coins = sum(len(transaction.inputs) for transaction in request.transactions)
-    most_coins = policy.most_transactions * policy.most_inputs
-    # Attack: tens of thousands of coins, each with keys to derive before any rule speaks; no freeze is heard meanwhile.
-    if coins > most_coins:
-        raise Refusal(TOO_MANY_INPUTS, f"{coins} in one batch > {most_coins}")
+    check_coins(request, policy)
     proven = prove(
         request,
         current.quorum,
-        current.descriptor,
+        current.book,
         change_gap=policy.change_gap,
         change_signed=armed.history.highest_change,
     )
-    judged = judge(proven, policy, _standing(parts, armed))
+    judged = judge(proven, policy, standing(parts, armed))
     armed.height = proven.height
+    armed.history.knows_height(proven.height)
     # Debited before the first signature: whatever happens from here on, it counts as spent.
     armed.ledger = judged.ledger
     batch = f"batch {request.batch_id.hex()}"
-    results = [_settle(parts, current, armed, judgement, batch) for judgement in judged.judgements]
+    results = [settle(parts, current, armed, judgement, batch) for judgement in judged.judgements]
     verdicts = tuple(verdict for verdict, _ in results)
     counts = {word: sum(verdict.verdict == word for verdict in verdicts) for word in (SIGNED, HELD, REFUSED)}
     return Outcome(
@@ -68,19 +68,19 @@ def review(parts: Parts, answer: Callable[[Verdict], None]) -> None:
     if not armed.held:
         parts.screen.notice(TITLE_HELD, ["Nothing is held."])
     for txid, proven in list(armed.held.items()):
-        before = judge_transaction(proven, policy, _standing(parts, armed), approved=False).judgements[0]
+        before = judge_transaction(proven, policy, standing(parts, armed), approved=False).judgements[0]
         # Attack: a window opens between two looks, and what the rules refused is signed without being asked about.
         choice = None if before.action == REFUSE else _ask(parts, before)
         if choice == LATER:
             continue
         del armed.held[txid]
         if choice is None:
-            verdict, outcome = _settle(parts, current, armed, before, "while it was held")
+            verdict, outcome = settle(parts, current, armed, before, "while it was held")
         elif choice == APPROVE:
             # What was true when it was held may not be true now: only "hold" is overruled by the owner.
-            judged = judge_transaction(proven, policy, _standing(parts, armed), approved=True)
+            judged = judge_transaction(proven, policy, standing(parts, armed), approved=True)
             armed.ledger = judged.ledger
-            verdict, outcome = _settle(parts, current, armed, judged.judgements[0], "approved by the owner")
+            verdict, outcome = settle(parts, current, armed, judged.judgements[0], "approved by the owner")
         else:
             verdict, outcome = _declined(parts, before)
         answer(verdict)
@@ -92,18 +92,19 @@ def _ask(parts: Parts, before: Judgement) -> str:
     return parts.screen.ask(TITLE_HELD, lines, PROMPT_HELD, CHOICES_HELD)
 
 
-def _standing(parts: Parts, armed: Armed) -> Standing:
+def standing(parts: Parts, armed: Armed) -> Standing:
+    """What a transaction is weighed against now."""
     clock = parts.session.clock
     return Standing(clock.now(), clock.confirmed_utc(), armed.ledger, armed.history, armed.height)
 
 
 def _declined(parts: Parts, before: Judgement) -> tuple[Verdict, Sequence[str]]:
-    lines = _facts(before, "declined by the owner", REFUSED)
-    parts.log.append(OWNER_DECLINED.name, lines)
+    lines = facts(before, "declined by the owner", REFUSED)
+    note(parts, DECLINED, lines, COARSE_OWNER)
     return Verdict(before.proven.txid, REFUSED, COARSE_OWNER, ()), lines
 
 
-def _settle(
+def settle(
     parts: Parts, current: Unlocked, armed: Armed, judgement: Judgement, origin: str
 ) -> tuple[Verdict, Sequence[str]]:
     """Carry out one judgement; its ledger is debited already. The verdict, and the lines for the owner."""
@@ -113,21 +114,29 @@ def _settle(
         full = Finding(HELD_FULL, REFUSE, f"{MOST_HELD} wait already")
         judgement = dataclasses.replace(judgement, action=REFUSE, findings=(full, *judgement.findings))
     if judgement.action == SIGN:
-        armed.history.record(proven)
-        armed.held.pop(proven.txid, None)
-        signed = verify(sign(proven, parts.keys), current.xpub)
+        # What a batch has waiting is the same transaction, and knows more of it than a PSBT that was approved.
+        for one in (proven, armed.held.pop(proven.txid, proven)):
+            armed.history.record(one)
+        signed = verify(sign(proven, parts.keys), current.book)
         verdict = Verdict(proven.txid, SIGNED, None, signed.signatures)
     elif judgement.action == HOLD:
         armed.held[proven.txid] = proven
         verdict = Verdict(proven.txid, HELD, judgement.code.coarse, ())
     else:
         verdict = Verdict(proven.txid, REFUSED, judgement.code.coarse, ())
-    lines = _facts(judgement, origin, verdict.verdict)
-    parts.log.append(verdict.verdict, lines)
+    lines = facts(judgement, origin, verdict.verdict)
+    note(parts, verdict.verdict, lines, verdict.code)
     return verdict, (*lines, *judgement.lines[len(judgement.findings) :])
 
 
-def _facts(judgement: Judgement, origin: str, word: str) -> tuple[str, ...]:
+def note(parts: Parts, event: str, lines: Sequence[str], code: str | None) -> None:
+    """Log a verdict: transaction and coarse ``code`` for anybody, the other ``lines`` of `facts` for the owner only."""
+    told = () if code is None else (f"the host is told: {code}",)
+    parts.log.append(event, (*lines[:1], *told), lines[1:])
+
+
+def facts(judgement: Judgement, origin: str, word: str) -> tuple[str, ...]:
+    """A judgement for the log: what was done, the numbers, and what each rule found."""
     proven = judgement.proven
     return (
         f"{word} {txid_to_hex(proven.txid)}, {origin}",

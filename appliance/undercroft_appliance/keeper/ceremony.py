@@ -19,12 +19,15 @@ from undercroft_protocol.messages import (
     RequestHeader,
     StatementReply,
     grouped_code,
+    loosened,
 )
 
-from . import show
+from . import policy_screen, show
+from .birth import new_key
 from .parse import sent_by
 from .parts import Outcome, Parts
-from .passphrase import with_new_passphrase, with_passphrase
+from .passphrase import with_passphrase
+from .policies import check_offer
 from .refusals import (
     ENVELOPE_UNUSABLE,
     NOT_IN_QUORUM,
@@ -34,6 +37,7 @@ from .refusals import (
     QUORUM_UNUSABLE,
     Refusal,
 )
+from .sweep import check_sweep
 
 TITLE_DECLARE: Final = "New key"
 TITLE_QUORUM: Final = "Quorum"
@@ -60,7 +64,7 @@ def declare(parts: Parts, request: DeclareRequest) -> Outcome:
     region = _name(parts, introduction, PROMPT_REGION)
     lines = [*introduction, f"Owner {name}", f"Site {site}", f"Region {region}"]
     _agree(parts, TITLE_DECLARE, lines, PROMPT_DECLARE, CHOICES_DECLARE)
-    key = with_new_passphrase(parts, parts.keys.create_key)
+    key = new_key(parts)
     envelope = key.envelope
     declaration = Declaration(
         name,
@@ -86,6 +90,7 @@ def accept_quorum(parts: Parts, request: QuorumOffer, message: Message[RequestHe
     check_network(parts, quorum.network)
     check_descriptor(quorum)
     owner = own_entry(quorum, request.envelope)
+    parts.session.check_holder(quorum.id, owner)
     # Attack: a key that serves one quorum is bound to another, of the host's choosing.
     if request.envelope.quorum_id is not None:
         raise Refusal(ENVELOPE_UNUSABLE, "it is bound to a quorum already")
@@ -100,17 +105,31 @@ def accept_quorum(parts: Parts, request: QuorumOffer, message: Message[RequestHe
 
 
 def approve_policy(parts: Parts, request: PolicyOffer) -> Outcome:
-    """unlocked or armed: the owner reads every rule. The policy that is in force does not change."""
-    current = parts.session.need_unlocked()
-    policy = request.policy
+    """unlocked or armed: the owner reads every rule, and what they change of those in force here.
+
+    What loosens none of them comes into force here at once; all else waits for the next activation.
+    """
+    session = parts.session
+    current = session.need_unlocked()
+    policy, in_force = request.policy, current.policy
     # Attack: an approval for a test quorum's generous policy is used here.
     if policy.quorum_id != current.quorum.id:
         raise Refusal(POLICY_OTHER_QUORUM, f"quorum {grouped_code(policy.quorum_id)}")
-    _agree(parts, TITLE_POLICY, show.policy(policy), PROMPT_POLICY, CHOICES_POLICY)
-    approval = PolicyApproval(current.quorum.id, policy.hash, policy.version)
+    check_sweep(policy, parts.setup.network)
+    check_offer(policy, in_force, session.clock.utc)
+    changes = () if in_force is None else policy_screen.changes(in_force, policy, parts.setup.network)
+    _agree(parts, TITLE_POLICY, (*show.policy(policy, parts.setup.network), *changes), PROMPT_POLICY, CHOICES_POLICY)
+    approval = PolicyApproval(current.quorum.id, policy.hash, policy.version, session.clock.utc or 0)
     facts = (f"policy {policy.name}, version {policy.version}", f"code {grouped_code(policy.hash)}")
     parts.log.append("policy-approved", facts)
-    return Outcome(StatementReply(parts.state(approval)), "Policy approved", facts)
+    if in_force is None or in_force.hash == policy.hash:
+        return Outcome(StatementReply(parts.state(approval)), "Policy approved", facts)
+    if loosened(in_force, policy):
+        # Attack: an armed appliance works by looser rules as soon as one owner says yes.
+        return Outcome(StatementReply(parts.state(approval)), "Policy approved; it is not in force here yet", facts)
+    session.tighten(policy)
+    parts.log.append("policy-in-force", facts)
+    return Outcome(StatementReply(parts.state(approval)), "Policy approved, and in force here from now on", facts)
 
 
 def check_network(parts: Parts, network: str) -> None:
@@ -142,10 +161,10 @@ def own_entry(quorum: Quorum, envelope: Envelope) -> Owner:
 
 
 def memory_warning(parts: Parts) -> tuple[str, ...]:
-    """A line for the owner when the kernel has no secret memory."""
+    """Lines for the owner when this machine keeps secrets less well than it could."""
     if parts.keys.memory_kind == "memfd_secret":
-        return ()
-    return (f"WARNING: keys are only in {parts.keys.memory_kind} memory; the kernel could read them.",)
+        return parts.setup.warnings
+    return (f"WARNING: keys are only in {parts.keys.memory_kind} memory; root could read them.", *parts.setup.warnings)
 
 
 def _agree(parts: Parts, title: str, lines: tuple[str, ...] | list[str], prompt: str, choices: tuple[str, ...]) -> None:

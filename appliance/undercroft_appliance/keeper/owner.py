@@ -46,14 +46,24 @@ class Attention(Protocol):
 
 
 class OwnerScreen:
-    """Shows, asks, and lends the keyboard to the keyring. ``ask_seconds`` is how long a question stays open."""
+    """Shows, asks, and lends the keyboard to the keyring. ``ask_seconds`` is how long a question stays open.
 
-    def __init__(self, wires: Wires, clock: Clock, attention: Attention, ask_seconds: float = ASK_SECONDS) -> None:
+    ``question`` is the number that the last question had.
+    """
+
+    def __init__(
+        self, wires: Wires, clock: Clock, attention: Attention, ask_seconds: float = ASK_SECONDS, *, question: int = 0
+    ) -> None:
         self._wires = wires
         self._clock = clock
         self._attention = attention
         self._ask_seconds = ask_seconds
-        self._number = 0
+        self._number = question
+
+    @property
+    def question(self) -> int:
+        """The number of the last question. The next process goes on from it: no old answer counts for a new one."""
+        return self._number
 
     def notice(self, title: str, lines: Sequence[str] = ()) -> None:
         """Show something; nothing is asked. What is longer than 4000 lines goes on in further notices."""
@@ -75,23 +85,24 @@ class OwnerScreen:
         return self._question(title, lines, prompt, (), self._clock.now() + self._ask_seconds).strip()
 
     @contextmanager
-    def passphrase_turn(self, prompt: str) -> Iterator[Callable[[str], None]]:
-        """The panel stops to read the keyboard; gives the ``announce`` that the keyring calls before it reads.
+    def passphrase_turn(self, prompt: str, title: str = TURN_TITLE) -> Iterator[Callable[[str], None]]:
+        """The panel stops to read the keyboard; gives the ``announce`` that the keyring calls before it reads a line.
 
-        ``announce`` shows the keyring's prompt and waits until a line is there, so that a freeze is heard meanwhile.
-        Raises Refusal as ``ask``.
+        ``announce`` shows the keyring's prompt and waits until a line is there, so that a freeze is heard meanwhile;
+        each line may take ``ask_seconds``. Raises Refusal as ``ask``.
         """
         number = self._next_number()
         deadline = self._clock.now() + self._ask_seconds
         self._wires.send_panel(PassphraseTurn(number, prompt))
         try:
             self._wait(lambda event: self._is_yield(event, number), deadline, terminal=False)
-            yield lambda line: self._announce(line, deadline)
+            yield lambda line: self._announce(title, line)
         finally:
             self._wires.send_panel(PassphraseOver(number))
 
-    def _announce(self, line: str, deadline: float) -> None:
-        self.notice(TURN_TITLE, [line])
+    def _announce(self, title: str, line: str) -> None:
+        self.notice(title, [line])
+        deadline = self._clock.now() + self._ask_seconds
         self._wait(lambda event: event if isinstance(event, TerminalReady) else None, deadline, terminal=True)
 
     def _question(

@@ -48,25 +48,33 @@ class Expected:
 
 
 def parse(data: bytes, expected: Expected) -> Message[RequestHeader]:
-    """The request in these bytes; the signature is verified over them before the payload is read. Raises Refusal."""
+    """The request in these bytes, by whom and for what it must be now. Raises Refusal."""
+    message = read_request(data, expected.signers)
+    if not isinstance(message.body, _OPEN_KINDS):
+        check_header(message.header, expected)
+    return message
+
+
+def read_request(data: bytes, by: Collection[bytes] | None) -> Message[RequestHeader]:
+    """The request in these bytes, signed by one of ``by`` (None: by anyone); its header is not looked at.
+
+    The signature is verified over the bytes before the payload is read. Raises Refusal.
+    """
     try:
         signed = cose.read(data)
         kind = request_kind(signed)
     except ProtocolError as error:
         raise Refusal(MALFORMED_MESSAGE, str(error)) from error
-    signers = (signed.signer,) if expected.signers is None or kind in _OPEN_KINDS else expected.signers
+    signers = (signed.signer,) if by is None or kind in _OPEN_KINDS else by
     # Attack: another coordinator, or the risk service alone, sends a batch (signers.md 71).
     if signed.signer not in signers:
         raise Refusal(UNTRUSTED_SIGNER, f"{kind.__name__} signed by {signed.signer.hex()[:16]}")
     try:
-        message = open_request(data, signed, signers)
+        return open_request(data, signed, signers)
     except SignatureError as error:
         raise Refusal(BAD_SIGNATURE, kind.__name__) from error
     except ProtocolError as error:
         raise Refusal(MALFORMED_MESSAGE, str(error)) from error
-    if kind not in _OPEN_KINDS:
-        check_header(message.header, expected)
-    return message
 
 
 def check_header(header: RequestHeader, expected: Expected) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages import Value, sign_statement
 
+from .addresses import FILLED_AT_UNLOCK
 from .keys import Keys
 from .log import Log
 from .owner import OwnerScreen
@@ -15,11 +16,18 @@ from .session import Session
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the keeper was started with; ``ask_seconds`` is how long a question stays open."""
+    """What the keeper was started with; ``ask_seconds`` is how long a question stays open.
+
+    ``walls``: lines that say what keeps the process apart; ``warnings``: what the owner must know about this machine;
+    ``addresses``: how many of each branch are derived at unlock, so that signing need not wait for them.
+    """
 
     network: Network
     firmware_hash: bytes
     ask_seconds: float
+    walls: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    addresses: int = FILLED_AT_UNLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +50,15 @@ class Parts:
 class Outcome:
     """A handler's answer: the body of the reply, what the owner is told, and what happens after the reply is sealed.
 
-    ``lock``: why to lock then. ``refused``: it counts towards the ten refusals after which an armed appliance wipes
-    itself. ``waits_for``: the held transactions (txids) whose verdicts in this reply are still open.
+    A body of bytes is a PSBT, which is the reply itself. ``lock``: why to lock then. ``refused``: it counts towards the
+    ten refusals after which an armed appliance wipes itself. ``waits_for``: the held transactions (txids) whose
+    verdicts in this reply are still open. ``kept``: the same bytes again get the same reply.
     """
 
-    body: Value
+    body: Value | bytes
     title: str
     lines: tuple[str, ...] = ()
     lock: str | None = None
     refused: bool = False
     waits_for: frozenset[bytes] = frozenset()
+    kept: bool = True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from undercroft_protocol.messages import Value
+
+from .handover import GivenReply
 
 MOST_REPLIES: Final = 256
 MOST_BYTES: Final = 8 * 1024 * 1024
@@ -15,10 +17,13 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A reply as sent; ``waits_for``: the txids of held transactions in it that the owner has not decided."""
+    """A reply as sent, and its body (bytes: a PSBT, or what an earlier process gave, which is all of it).
+
+    ``waits_for``: the txids of held transactions in it that the owner has not decided.
+    """
 
     data: bytes
-    body: Value
+    body: Value | bytes
     waits_for: frozenset[bytes]
 
 
@@ -46,6 +51,15 @@ class Replies:
     def waiting_for(self, txid: bytes) -> Iterator[tuple[bytes, Given]]:
         """The replies in which this transaction is held, by the digests of their requests."""
         yield from [(digest, given) for digest, given in self._given.items() if txid in given.waits_for]
+
+    def snapshot(self) -> tuple[GivenReply, ...]:
+        """What was given and is still kept, for the next keeper process."""
+        return tuple(GivenReply(digest, given.data) for digest, given in self._given.items())
+
+    def restore(self, replies: Iterable[GivenReply]) -> None:
+        """Give again what the process before gave; nobody decides anything in it any more."""
+        for one in replies:
+            self.keep(one.digest, Given(one.data, one.data, frozenset()))
 
     def clear(self) -> None:
         """A new activation answers anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from undercroft_protocol.messages import LogReply, LogRequest, LogSeal, StatusReport
+from undercroft_protocol.messages import LogReply, LogRequest, LogSeal, StatusReport, grouped_code
 
 from . import show
 from .ledger import Ledger
@@ -15,8 +15,9 @@ from .text import duration
 
 HELP: Final = (
     "lock    wipe all secrets now",
-    "freeze  the same, and remember that this quorum was frozen",
+    "freeze  the same, and sign an order that stops the others too; a reason may follow: freeze REASON",
     "held    look at the transactions that wait for you",
+    "log     the newest entries of the log, with their exact facts while a key is open",
     "status  where the appliance stands",
     "help    this list",
 )
@@ -34,16 +35,20 @@ def status(parts: Parts) -> StatusReport:
         session.armed_seconds(),
         0 if armed is None else len(armed.held),
         parts.keys.memory_kind,
+        next(reversed(session.freeze_orders.values()), None),
     )
 
 
 def status_lines(parts: Parts) -> list[str]:
     """For the owner: where the appliance stands, and how much of each window is used up."""
     report, session = status(parts), parts.session
-    lines = [f"State {report.state}, activation {session.activation_id.hex()}"]
+    lines = [f"State {report.state}, activation {session.activation_id.hex()}", *parts.setup.walls]
     if session.current is not None:
         lines.append(f"Owner {report.owner} at {report.site}")
         lines.append(f"Quorum {session.current.quorum.code}")
+    if session.policy is not None:
+        policy = session.policy
+        lines.append(f"Policy {policy.name}, version {policy.version}, code {grouped_code(policy.hash)}")
     armed = session.armed
     if armed is not None and session.policy is not None:
         lines.append(f"Armed for {duration(report.armed_seconds)} more; {report.held} held")
@@ -55,7 +60,9 @@ def status_lines(parts: Parts) -> list[str]:
 def log(parts: Parts, request: LogRequest) -> Outcome:
     """unlocked or armed: the log from an entry on, and where it ends now, sealed. Raises Refusal."""
     current = parts.session.need_unlocked()
-    highest = parts.session.history(current.quorum.id).highest_change
+    history = parts.session.history(current.quorum.id)
+    highest = history.highest_change
+    mark = parts.session.marks.get(current.quorum.id)
     clock = parts.session.clock
     known = parts.session.ledger(current.quorum.id) or Ledger(clock.now())
     ledger = None if clock.utc is None else known.told(math.inf, clock.now())
@@ -66,5 +73,10 @@ def log(parts: Parts, request: LogRequest) -> Outcome:
         highest if highest >= 0 else None,
         None if ledger is None else clock.utc,
         ledger,
+        height=history.height,
+        policy_version=None if mark is None else mark.version,
+        policy_hash=None if mark is None else mark.hash,
+        total_sats=known.total_sats,
+        amounts=history.amounts,
     )
     return Outcome(LogReply(parts.log.entries_from(request.start), parts.state(seal)), "Log sent")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
 from nacl.signing import SigningKey
 
 from undercroft_appliance.internal import Command
 from undercroft_protocol import cose
 from undercroft_protocol.bitcoin.hashes import sha256
+from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import ProtocolError
 from undercroft_protocol.messages import (
     EMPTY,
@@ -21,7 +23,6 @@ from undercroft_protocol.messages import (
     BatchRequest,
     DeclareRequest,
     Done,
-    FreezeOrder,
     FreezeRequest,
     GrantRequest,
     LockRequest,
@@ -36,40 +37,42 @@ from undercroft_protocol.messages import (
     Value,
     Verdict,
     grouped_code,
-    open_statement,
     request_kind,
     seal_reply,
 )
 
-from . import activation, batches, ceremony, reports
+from . import activation, batches, ceremony, freeze, psbts, reports
 from .clock import Clock
+from .handover import Handover
 from .keys import Keys
-from .log import Log
+from .log import Log, LogSnapshot
 from .owner import OwnerScreen
 from .parse import parse
 from .parts import Outcome, Parts, Setup
 from .refusals import (
     BUSY,
+    COARSE_MESSAGE,
     COUNTED,
-    FREEZE_UNTRUSTED,
     FROZEN,
     MALFORMED_MESSAGE,
-    NO_QUORUM,
-    OTHER_QUORUM,
     Refusal,
 )
 from .replies import Given, Replies
 from .session import MOST_REFUSALS, Session
 from .wires import FromPanel, FromPort, Wires
 
-_COARSE_MESSAGE: Final = "the reason stands on the owner's screen"
 _AT_ONCE: Final = (StatusRequest, LockRequest, FreezeRequest)
 _TICK_SECONDS: Final = 1.0
 _SEED_BYTES: Final = 32
+MOST_UNCOUNTED: Final = 20
+"""Refusals that do not count towards the ten, and that nobody was asked about, which one keeper process logs."""
 
 
 class Keeper:
-    """Holds the parts together. ``monotonic`` and ``random`` (public randomness) are passed in."""
+    """Holds the parts together. ``monotonic`` and ``random`` (public randomness) are passed in.
+
+    It serves one unlock; ``earlier`` is what the keeper before it left. Raises MessageError, CborError when it is none.
+    """
 
     def __init__(
         self,
@@ -78,33 +81,47 @@ class Keeper:
         wires: Wires,
         monotonic: Callable[[], float],
         random: Callable[[int], bytes],
+        *,
+        earlier: Handover | None = None,
     ) -> None:
         self._wires = wires
         self._keys = keys
         clock = Clock(monotonic)
         self.session = Session(clock, random)
-        self._log = Log(clock)
-        self._screen = OwnerScreen(wires, clock, self, setup.ask_seconds)
+        self._log = Log(clock, keys)
+        self._screen = OwnerScreen(
+            wires, clock, self, setup.ask_seconds, question=0 if earlier is None else earlier.question
+        )
         self._parts = Parts(setup, self.session, keys, self._screen, self._log, wires.tty_fd)
         self._replies = Replies()
+        self._uncounted = 0
         # Signs replies while no identity is open. It protects nothing: whoever speaks to an empty appliance compares
         # what matters with the owner's eyes.
         self._boot_key = SigningKey(random(_SEED_BYTES))
+        if earlier is not None:
+            self.session.restore(earlier.quorums)
+            self._log.restore(LogSnapshot.from_bytes(earlier.log))
+            self._replies.restore(earlier.replies)
         firmware = grouped_code(setup.firmware_hash)
-        self._log.append("started", (f"network {setup.network.value}", f"firmware {firmware}", keys.memory_kind))
+        facts = (f"network {setup.network.value}", f"firmware {firmware}", keys.memory_kind, *setup.walls)
+        self._log.append("started" if earlier is None else "renewed", facts)
 
-    def run(self) -> NoReturn:
-        """Serve until a signal or a fault ends the process; raises ChannelError when port or panel is gone."""
+    def run(self) -> Handover:
+        """Serve until what was open is wiped; returns what the next keeper goes on with.
+
+        Raises ChannelError when port or panel is gone. A signal or a fault ends the process without a handover.
+        """
         firmware = grouped_code(self._parts.setup.firmware_hash)
         self._screen.notice(
             "Ready",
             [
                 f"Network {self._parts.setup.network.value}, state {self.session.state}",
                 f"Firmware {firmware}",
+                *self._parts.setup.walls,
                 *ceremony.memory_warning(self._parts),
             ],
         )
-        while True:
+        while not self._is_over:
             event = self._wires.next(_TICK_SECONDS)
             # Attack: a process that was stopped goes on with the message that waited for it, its life long over.
             self.tick()
@@ -112,27 +129,70 @@ class Keeper:
                 self._wires.send_port(self.handle(event.data))
             elif isinstance(event, FromPanel) and isinstance(event.message, Command):
                 self._idle_command(event.message.name)
+            if event is not None:
+                # Between two messages, when nobody waits for it; what is left now stays, and is not looked at again.
+                gc.collect()
+                gc.freeze()
+        return self.handover()
+
+    @property
+    def _is_over(self) -> bool:
+        """A secret was here and is here no more: what the libraries may have left of it goes with the process."""
+        return self._keys.touched and self.session.state == EMPTY
+
+    @property
+    def _is_shut(self) -> bool:
+        """Nothing was open in this process: to lock it changes nothing but the activation id."""
+        return self.session.state == EMPTY and not self._keys.touched
+
+    def handover(self) -> Handover:
+        """What the next keeper goes on with; nothing in it is secret. Call it when nothing is open."""
+        port_rest, panel_rest = self._wires.rests()
+        return Handover(
+            self.session.snapshot(),
+            self._log.snapshot().to_bytes(),
+            self._screen.question,
+            port_rest,
+            panel_rest,
+            self._replies.snapshot(),
+        )
 
     def handle(self, data: bytes) -> bytes:
         """The sealed reply to one message from the line. Raises only what ends the process."""
         digest = sha256(data)
+        if data.startswith(PSBT_MAGIC):
+            return self._psbt(digest, data)
         given = self._given(digest, data)
         if given is not None:
             return given
         try:
             message = parse(data, self.session.expected())
         except Refusal as refusal:
-            return self._refused(digest, refusal)
+            return self._refused(digest, refusal, self._unasked)
         if isinstance(message.body, StatusRequest):
             return self._seal(digest, reports.status(self._parts))
-        before = self.session.last_sequence
+        return self._answer(message, digest)
+
+    def _answer(self, message: Message[RequestHeader], digest: bytes) -> bytes:
+        is_outsider = self.session.quorum is None or isinstance(message.body, FreezeRequest)
+        # Whoever may ask at all may ask for the log as often as they like: reading changes nothing.
+        if not isinstance(message.body, LogRequest) and not (isinstance(message.body, LockRequest) and self._is_shut):
+            self._log.expect("request", _request_facts(message))
+        before, question = self.session.last_sequence, self._screen.question
         if not isinstance(message.body, FreezeRequest):
             self.session.last_sequence = message.header.sequence
-        self.session.used()
+            # Attack: whoever has seen an old order sends it again and again, and an unused appliance never locks.
+            self.session.used()
         try:
             outcome = self._dispatch(message)
+            self._log.confirm()
         except Refusal as refusal:
-            outcome = self._no(refusal)
+            if self._screen.question != question:
+                outcome = self._no(digest, refusal)
+            else:
+                # Attack: a stranger pushes the replies that the host may ask for again out of the memory.
+                outcome = dataclasses.replace(self._unasked(digest, refusal), kept=not is_outsider)
+            self._log.forget_expected()
             # What came in beside an open question leaves the question as it is.
             if not isinstance(message.body, _AT_ONCE):
                 self.session.unseal()
@@ -146,6 +206,17 @@ class Keeper:
             if self.session.state == EMPTY:
                 self._keys.wipe()
         return data
+
+    def _psbt(self, digest: bytes, data: bytes) -> bytes:
+        """The reply to a PSBT: it comes from a coordinator who has no key that we know, and is answered by a PSBT."""
+        given = self._replies.find(digest)
+        if given is not None:
+            return given
+        try:
+            outcome = psbts.process(self._parts, data, self._decided)
+        except Refusal as refusal:
+            return self._refused(digest, refusal, self._no)
+        return self._finish(digest, outcome)
 
     def _given(self, digest: bytes, data: bytes) -> bytes | None:
         given = self._replies.find(digest)
@@ -174,11 +245,12 @@ class Keeper:
 
     def command(self, name: str) -> None:
         """What the owner may type beside an open question."""
-        match name:
+        word, _, reason = name.partition(" ")
+        match word:
             case "lock":
                 self._lock("by the owner")
             case "freeze":
-                self._freeze_here()
+                self._freeze_here(reason.strip())
             case "status":
                 self._screen.notice("Status", reports.status_lines(self._parts))
             case _:
@@ -193,13 +265,15 @@ class Keeper:
     def _idle_command(self, name: str) -> None:
         """What the owner typed while no question is open."""
         self.session.used()
-        match name:
+        match name.partition(" ")[0]:
             case "held":
                 try:
                     batches.review(self._parts, self._decided)
                 except Refusal as refusal:
                     self._screen.notice(batches.TITLE_HELD, refusal.lines)
                 self.session.used()
+            case "log":
+                self._screen.notice("Log", self._log.newest_lines())
             case "lock" | "freeze" | "status":
                 self.command(name)
             case _:
@@ -210,7 +284,7 @@ class Keeper:
         frozen = message.header.quorum_id in self.session.frozen and self.session.state == EMPTY
         match message.body:
             case FreezeRequest() as request:
-                return self._freeze(request)
+                return freeze.obey(parts, request)
             case LockRequest():
                 return Outcome(Done(EMPTY), "Locked", lock="by the host")
             case ActivateRequest() as request:
@@ -246,33 +320,45 @@ class Keeper:
 
     def _finish(self, digest: bytes, outcome: Outcome) -> bytes:
         try:
-            data = self._seal(digest, outcome.body)
+            data = outcome.body if isinstance(outcome.body, bytes) else self._seal(digest, outcome.body)
         finally:
             # The reply to a lock is still signed by the identity, so that the host can believe it; then it is gone.
             if outcome.lock is not None:
                 self._lock(outcome.lock)
             else:
                 self._count(refused=outcome.refused)
-        self._replies.keep(digest, Given(data, outcome.body, outcome.waits_for))
+        if outcome.kept:
+            self._replies.keep(digest, Given(data, outcome.body, outcome.waits_for))
         self._screen.notice(outcome.title, outcome.lines)
         return data
 
-    def _no(self, refusal: Refusal) -> Outcome:
-        self._log.append("refused", (str(refusal),))
+    def _no(self, digest: bytes, refusal: Refusal) -> Outcome:
         coarse = refusal.code.coarse
-        return Outcome(RefusalReply(coarse, _COARSE_MESSAGE), "Refused", refusal.lines, refused=coarse in COUNTED)
+        facts = (f"request {digest.hex()}", f"the host is told: {coarse}")
+        self._log.append("refused", facts, (str(refusal),))
+        return Outcome(RefusalReply(coarse, COARSE_MESSAGE), "Refused", refusal.lines, refused=coarse in COUNTED)
 
-    def _refused(self, digest: bytes, refusal: Refusal) -> bytes:
-        """Refused before it was known to be for us: answered, but not kept, or anyone could fill the memory."""
-        outcome = self._no(refusal) if self.session.armed is not None else self._unlogged(refusal)
-        data = self._seal(digest, outcome.body)
-        self._screen.notice(outcome.title, outcome.lines)
-        self._count(refused=outcome.refused)
-        return data
+    def _refused(self, digest: bytes, refusal: Refusal, told: Callable[[bytes, Refusal], Outcome]) -> bytes:
+        """Refused before it was known to be for us; ``told`` logs it."""
+        outcome = told(digest, refusal) if self.session.armed is not None else self._unlogged(refusal)
+        return self._finish(digest, dataclasses.replace(outcome, kept=False))
+
+    def _unasked(self, digest: bytes, refusal: Refusal) -> Outcome:
+        """Refused without a question to the owner: what is not counted either is logged for a while only."""
+        if self.session.armed is not None and refusal.code.coarse in COUNTED:
+            return self._no(digest, refusal)
+        self._uncounted += 1
+        # Attack: it is repeated, by a stranger or by the host, until the log's older entries are out of the memory.
+        if self._uncounted > MOST_UNCOUNTED:
+            return self._unlogged(refusal)
+        outcome = self._no(digest, refusal)
+        if self._uncounted == MOST_UNCOUNTED:
+            self._log.append("refused", (f"{MOST_UNCOUNTED} without a question; more leave no entry before an unlock",))
+        return outcome
 
     @staticmethod
     def _unlogged(refusal: Refusal) -> Outcome:
-        return Outcome(RefusalReply(refusal.code.coarse, _COARSE_MESSAGE), "Refused", refusal.lines)
+        return Outcome(RefusalReply(refusal.code.coarse, COARSE_MESSAGE), "Refused", refusal.lines)
 
     def _count(self, *, refused: bool) -> None:
         armed = self.session.armed
@@ -310,28 +396,24 @@ class Keeper:
 
     def _lock(self, reason: str) -> None:
         self._keys.wipe()
-        self._log.append("locked", (reason,))
+        # Attack: locks by a stranger, one after the other, push the last activation out of the log.
+        if not self._is_shut:
+            self._log.append("locked", (reason,))
+        self._log.forget_exact()
         self.session.lock()
         self._replies.clear()
         self._screen.notice("Locked", [reason])
 
-    def _freeze(self, request: FreezeRequest) -> Outcome:
-        quorum = self.session.quorum
-        if quorum is None:
-            raise Refusal(NO_QUORUM)
+    def _freeze_here(self, reason: str) -> None:
+        why = freeze.REASON_HERE
         try:
-            order, signer = open_statement(FreezeOrder, request.order, (*quorum.identities, quorum.vault_key))
-        except ProtocolError as error:
-            raise Refusal(FREEZE_UNTRUSTED, str(error)) from error
-        # Attack: an order for one quorum stops another.
-        if order.quorum_id != quorum.id:
-            raise Refusal(OTHER_QUORUM, f"quorum {grouped_code(order.quorum_id)}")
-        by = "the vault" if signer == quorum.vault_key else quorum.owner_of(signer).name
-        self.session.frozen[quorum.id] = f"by {by}: {order.reason}"
-        return Outcome(Done(EMPTY), "Frozen", lock=f"frozen by {by}: {order.reason}")
+            why = freeze.order_here(self._parts, reason)
+        finally:
+            # Attack: a fault in the signature of the order for the others keeps this appliance open.
+            self._lock(why)
 
-    def _freeze_here(self) -> None:
-        quorum = self.session.quorum
-        if quorum is not None:
-            self.session.frozen[quorum.id] = "by the owner of this appliance"
-        self._lock("frozen by the owner")
+
+def _request_facts(message: Message[RequestHeader]) -> tuple[str, ...]:
+    """Which request it was, for the log: the very bytes are at the host, by their digest."""
+    facts = (type(message.body).__name__, f"request {message.digest.hex()}")
+    return (*facts, f"batch {message.body.batch_id.hex()}") if isinstance(message.body, BatchRequest) else facts

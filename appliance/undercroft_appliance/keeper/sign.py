@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
 
 from .keys import InputSigner
-from .prove import ProvenTransaction
+from .proven import ProvenTransaction
 from .secrets import InputRequest
 
 
@@ -20,11 +20,17 @@ class SignedTransaction:
     signatures: tuple[bytes, ...]
 
 
-def sign(proven: ProvenTransaction, keys: InputSigner) -> SignedTransaction:
-    """Sign every input; raises KeyringLockedError or SigningError."""
+def digests_of(proven: ProvenTransaction) -> tuple[bytes, ...]:
+    """The 32 bytes to sign for each input."""
     sighash = SegwitV0Sighash(proven.transaction)
-    digests = tuple(sighash.digest(at, coin.witness_script, coin.amount_sats) for at, coin in enumerate(proven.inputs))
+    return tuple([sighash.digest(at, coin.witness_script, coin.amount_sats) for at, coin in enumerate(proven.inputs)])
+
+
+def sign(proven: ProvenTransaction, keys: InputSigner) -> SignedTransaction:
+    """Sign every input; raises KeyringLockedError or SigningError. Nothing is verified yet."""
+    digests = digests_of(proven)
     requests = [
-        InputRequest(coin.branch, coin.index, digest) for coin, digest in zip(proven.inputs, digests, strict=True)
+        InputRequest(coin.branch, coin.index, digest, coin.own_tweak)
+        for coin, digest in zip(proven.inputs, digests, strict=True)
     ]
     return SignedTransaction(proven, digests, keys.sign_inputs(requests))

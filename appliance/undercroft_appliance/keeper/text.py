@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 LINE_CHARACTERS: Final = 200
+CONTINUED: Final = "  + "
+"""What a row begins with that goes on with the line above."""
 _SATS_PER_BTC: Final = 100_000_000
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -34,15 +36,23 @@ def duration(seconds: int) -> str:
     return f"{seconds} s"
 
 
+def minute_of_day(minute: int) -> str:
+    """A minute of the day as ``08:30``."""
+    return f"{minute // _MINUTE:02d}:{minute % _MINUTE:02d}"
+
+
 def ascii_text(text: str) -> str:
     """The text with every character that is not printable ASCII written as ``?``: a screen must not be steered."""
     return "".join(one if one.isascii() and one.isprintable() else "?" for one in text)
 
 
 def wrapped(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines in ASCII, longer ones broken, never cut off."""
+    """The lines in ASCII, longer ones broken and their rows marked, never cut off."""
+    room = LINE_CHARACTERS - len(CONTINUED)
     parts: list[str] = []
     for line in lines:
         text = ascii_text(line)
-        parts.extend(text[at : at + LINE_CHARACTERS] for at in range(0, max(len(text), 1), LINE_CHARACTERS))
+        parts.append(text[:LINE_CHARACTERS])
+        # Attack: a reason to freeze that is so long that it goes on as a line of its own: another policy's code.
+        parts.extend(CONTINUED + text[at : at + room] for at in range(LINE_CHARACTERS, len(text), room))
     return tuple(parts)

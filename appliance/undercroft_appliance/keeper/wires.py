@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,7 +40,6 @@ class Wires:
     def __init__(self, port: Channel, panel: Channel, tty_fd: int) -> None:
         self._port = port
         self._panel = panel
-        self._waiting: deque[Event] = deque()
         self._tty_fd = tty_fd
 
     @property
@@ -59,24 +57,30 @@ class Wires:
 
     def next(self, timeout: float, *, terminal: bool = False) -> Event | None:
         """The next event, or None after ``timeout`` seconds; the terminal is looked at only when asked for."""
-        if self._waiting:
-            return self._waiting.popleft()
-        with selectors.DefaultSelector() as selector:
-            for channel in (self._port, self._panel):
-                selector.register(channel, selectors.EVENT_READ)
+        ready = self._ready(0.0 if self._panel.complete or self._port.complete else max(0.0, timeout), terminal)
+        for channel in (self._panel, self._port):
+            if channel in ready:
+                channel.fill()
+        # Attack: a flood from the line, so that the owner's "lock" waits behind it.
+        if (message := self._panel.take()) is not None:
+            return FromPanel(message)
+        if (message := self._port.take()) is not None:
+            return self._from_port(message)
+        return TerminalReady() if self._tty_fd in ready else None
+
+    def rests(self) -> tuple[bytes, bytes]:
+        """What was read from port and panel and not acted on, for the keeper that comes after this one."""
+        return self._port.rest, self._panel.rest
+
+    def _ready(self, timeout: float, terminal: bool) -> list[object]:
+        with selectors.PollSelector() as selector:
+            selector.register(self._panel, selectors.EVENT_READ)
+            # Never read ahead of a message that lies there whole: what is handed on stays small.
+            if not self._port.complete:
+                selector.register(self._port, selectors.EVENT_READ)
             if terminal:
                 selector.register(self._tty_fd, selectors.EVENT_READ)
-            ready = [key.fileobj for key, _ in selector.select(max(0.0, timeout))]
-        # The panel comes first: its owner's "lock" must not wait behind a flood from the line.
-        if self._panel in ready:
-            self._panel.fill()
-            self._waiting.extend(FromPanel(message) for message in self._panel.pending())
-        if self._port in ready:
-            self._port.fill()
-            self._waiting.extend(self._from_port(message) for message in self._port.pending())
-        if self._waiting:
-            return self._waiting.popleft()
-        return TerminalReady() if self._tty_fd in ready else None
+            return [key.fileobj for key, _ in selector.select(timeout)]
 
     @staticmethod
     def _from_port(message: Value) -> Event:

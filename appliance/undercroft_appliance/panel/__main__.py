@@ -8,8 +8,9 @@ import socket
 import sys
 
 from ..channel import Channel
+from ..endings import OTHER_GONE
 from ..errors import ApplianceError, ChannelError
-from ..supervisor import KEEPER_GONE
+from ..sandbox import confine
 from .dialogue import Dialogue
 from .terminal import Terminal
 
@@ -23,9 +24,10 @@ def main() -> int:
     keeper = Channel(socket.socket(fileno=options.keeper_fd))
     try:
         terminal = Terminal(options.tty_fd, bold=os.environ.get("TERM", "dumb") != "dumb")
+        confine("panel")
         Dialogue(keeper, terminal).run()
-    except (ChannelError, ConnectionError):
-        return KEEPER_GONE
+    except ChannelError:
+        return OTHER_GONE
     except ApplianceError as error:
         print(f"undercroft-appliance panel: error [{error.code}]: {error}", file=sys.stderr)
         return 1

@@ -23,9 +23,10 @@ from ..internal import (
 from . import layout
 from .terminal import Terminal
 
-COMMANDS: Final = ("lock", "held", "freeze", "status", "help")
+COMMANDS: Final = ("lock", "held", "freeze", "log", "status", "help")
 STOPS: Final = ("lock", "freeze")
-"""Understood whenever no free text is asked for: any one owner can stop the signing at once."""
+"""Understood whenever no free text is asked for: any one owner can stop the signing at once. Behind ``freeze`` a reason
+may follow, for the other owners."""
 IDLE_PROMPT: Final = "undercroft> "
 PROMPT: Final = "> "
 MORE: Final = "-- more -- (Enter) "
@@ -47,7 +48,7 @@ class Dialogue:
     def run(self) -> NoReturn:
         """Go on until the keeper is gone (ChannelError) or the terminal is (TerminalGoneError)."""
         self._show_prompt()
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:
             selector.register(self._keeper, selectors.EVENT_READ)
             selector.register(self._terminal, selectors.EVENT_READ)
             while True:
@@ -81,8 +82,9 @@ class Dialogue:
         """Act on a line that the owner typed."""
         self._prompt = ""
         text = line.decode("ascii", "replace").strip()
-        if text.lower() in STOPS and (self._question is None or self._question.choices):
-            self._keeper.send(Command(text.lower()))
+        stop = _stop(text)
+        if stop and (self._question is None or self._question.choices):
+            self._keeper.send(Command(stop))
             self._show_prompt()
         elif self._unshown:
             self._show_page()
@@ -229,6 +231,17 @@ def _chosen(question: Question, text: str) -> str | None:
     if text.isdigit() and 1 <= int(text) <= len(question.choices):
         return question.choices[int(text) - 1]
     return None
+
+
+def _stop(text: str) -> str:
+    """The command to stop that a line is, or nothing. A stop is never refused for the form of its reason."""
+    word, _, reason = text.partition(" ")
+    if text.lower() in STOPS:
+        return text.lower()
+    if word.lower() != "freeze":
+        return ""
+    plain = "".join(one if one.isascii() and one.isprintable() else "?" for one in reason)
+    return f"freeze {plain}"[:_LONGEST_ANSWER]
 
 
 def _is_question(message: Notice | Question | None, number: int) -> bool:

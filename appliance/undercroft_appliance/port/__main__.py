@@ -10,8 +10,9 @@ from undercroft_protocol.errors import LinkError
 from undercroft_protocol.serial import SerialLink
 
 from ..channel import Channel
-from ..errors import ChannelError
-from ..supervisor import KEEPER_GONE
+from ..endings import OTHER_GONE
+from ..errors import ChannelError, ConfigurationError
+from ..sandbox import confine
 from .relay import MAX_LINE_MESSAGE_BYTES, Relay
 
 
@@ -25,10 +26,12 @@ def main() -> int:
     keeper = Channel(socket.socket(fileno=options.keeper_fd))
     try:
         with SerialLink.open(options.line, baudrate=options.baudrate, max_message_bytes=MAX_LINE_MESSAGE_BYTES) as link:
+            # Before the first byte of the line is read.
+            confine("port")
             Relay(link, keeper, _say).run()
-    except (ChannelError, ConnectionError):
-        return KEEPER_GONE
-    except LinkError as error:
+    except ChannelError:
+        return OTHER_GONE
+    except (LinkError, ConfigurationError) as error:
         _say(f"error [{error.code}]: {error}")
         return 1
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import select
 import selectors
-import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -30,22 +29,22 @@ class Relay:
         self._link = link
         self._keeper = keeper
         self._say = say
-        self._waiting: queue.Queue[bytes] = queue.Queue(MAX_WAITING)
+        self._waiting: deque[bytes] = deque()
 
     def run(self) -> NoReturn:
-        """Go on until the device is gone (LinkError) or the keeper is (ChannelError, ConnectionError)."""
-        # A thread of its own waits for the keeper: one that judges, or waits for its owner, reads nothing for minutes.
-        threading.Thread(target=self._feed_keeper, daemon=True).start()
-        with selectors.DefaultSelector() as selector:
+        """Go on until the device is gone (LinkError) or the keeper is (ChannelError)."""
+        with selectors.PollSelector() as selector:
             selector.register(self._keeper, selectors.EVENT_READ)
             selector.register(self._link, selectors.EVENT_READ)
             while True:
-                interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.wants_write else 0)
-                selector.modify(self._link, interest)
-                ready = {key.fileobj for key, _ in selector.select(self._link.wait_seconds())}
-                if self._keeper in ready:
+                for end in (self._keeper, self._link):
+                    writing = selectors.EVENT_WRITE if end.wants_write else 0
+                    selector.modify(end, selectors.EVENT_READ | writing)
+                ready = {key.fileobj: events for key, events in selector.select(self._link.wait_seconds())}
+                if ready.get(self._keeper, 0) & selectors.EVENT_READ:
                     self._from_keeper()
                 self._from_line()
+                self._feed_keeper()
 
     def _from_line(self) -> None:
         try:
@@ -59,15 +58,16 @@ class Relay:
             # Attack: a message without content is none for the channel, and would end this process.
             if not message:
                 continue
-            try:
-                self._waiting.put_nowait(message)
-            except queue.Full:
-                # Attack: a flood fills the memory while the owner reads a question.
+            # Attack: a flood fills the memory while the owner reads a question.
+            if len(self._waiting) >= MAX_WAITING:
                 self._say("the keeper is busy; a message was dropped")
+            else:
+                self._waiting.append(message)
+                self._feed_keeper()
 
     def _from_keeper(self) -> None:
         self._keeper.fill()
-        for message in self._keeper.pending():
+        while (message := self._keeper.take()) is not None:
             if not isinstance(message, Outbound):
                 raise ChannelError(f"a port takes no {type(message).__name__}")
             try:
@@ -76,12 +76,10 @@ class Relay:
                 self._say(f"a reply was dropped [{error.code}]")
 
     def _feed_keeper(self) -> None:
-        while True:
-            message = self._waiting.get()
-            try:
-                self._keeper.send(Inbound(message))
-            except ChannelError:
-                return  # `run` sees the closed channel too, and ends the process
+        # Never waiting for the keeper: one that judges, or waits for its owner, reads nothing for minutes.
+        self._keeper.flush()
+        while self._waiting and not self._keeper.wants_write:
+            self._keeper.post(Inbound(self._waiting.popleft()))
 
     def _is_gone(self, error: LinkError) -> bool:
         """Tell a lost device from a peer that is away or refused a message."""

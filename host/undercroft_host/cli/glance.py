@@ -22,6 +22,8 @@ def glance(data: Mapping[str, Any]) -> str:
         ("books", _books(data["books"])),
     ]
     text = [f"{label:<{_LABEL_WIDTH}}{value}" for label, value in lines]
+    for order in data["frozen"]:
+        text.insert(0, f"{'FROZEN':<{_LABEL_WIDTH}}by {order['by']}: {order['reason']}; stop all: undercroft freeze")
     for number, appliance in enumerate(data["appliances"]):
         label = "appliances" if number == 0 else ""
         text.append(f"{label:<{_LABEL_WIDTH}}{_appliance(appliance)}")

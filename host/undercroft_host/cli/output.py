@@ -25,6 +25,8 @@ _HEX_SHOWN: Final = 12
 _NOTHING: Final = "-"
 _GAP: Final = 3
 """Spaces that rich leaves between two columns."""
+_LAST_MOMENT: Final = 253_402_300_799
+"""The last second of the year 9999, beyond which the calendar of the standard library knows nothing."""
 
 
 def render(data: Data, *, as_json: bool, text: str | None) -> None:
@@ -41,7 +43,12 @@ def render(data: Data, *, as_json: bool, text: str | None) -> None:
 
 def moment(seconds: int | None) -> str | None:
     """UTC seconds since 1970 as ISO 8601, or None."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if seconds is None:
+        return None
+    # Attack: a stolen appliance signs the widest time of the protocol, and nobody can look at the status any more.
+    if seconds > _LAST_MOMENT:
+        return f"{seconds} s after 1970"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _facts(facts: Mapping[str, Any], title: str) -> None:

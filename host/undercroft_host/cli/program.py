@@ -85,6 +85,8 @@ class Program(click.Group):
         "treasury": "Credit deposits, settle payments, keep the books.",
         "withdrawal": "Customers' orders to pay.",
         "payment": "Transactions: build, have signed, broadcast.",
+        "freeze": "Stop every appliance at once.",
+        "psbt": "Transactions that another wallet built: have owners sign them.",
         "audit": "The record of every act.",
         "completion": "Print the completion script of a shell.",
     }
@@ -141,6 +143,9 @@ def _guarded(run: Callable[[], object], options: Options) -> int:
         return UsageProblem.exit_code
     except (HostError, ProtocolError, click.ClickException) as error:
         return _tell(options, _as_host_error(error))
+    except OSError as error:
+        # Such as an answer that goes to a disk that is full.
+        return _tell(options, Failure(error.strerror or str(error)))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED

@@ -19,9 +19,12 @@ from undercroft_protocol.messages import (
 from ..clock import Clock
 from ..errors import ActivationUnknown, IntegrityAlarm, SitesEqual
 from ..store import audit
-from ..store.tables import Activation, Appliance, ApplianceLogSeal
+from ..store.tables import Activation, Appliance
 from . import policies
 from .appliances import identity_of
+from .freezes import lift_orders
+from .logs import newest_seal
+from .policy_chain import PolicyChain
 from .quorum import envelope_of
 
 REQUESTED: Final = "requested"
@@ -30,38 +33,51 @@ ENDED: Final = "ended"
 
 
 def activate_request(session: Session, appliance: Appliance, quorum: Quorum, *, clock: Clock) -> ActivateRequest:
-    """All that an empty appliance needs, from what was kept: envelope, quorum, policy, approvals, where its log ended.
+    """All that an empty appliance needs, from what was kept: envelope, quorum, policy with its approvals and those
+    before it, where its log ended.
 
     Raises NotFound when the quorum or the policy is not ready.
     """
     identity = identity_of(appliance)
-    policy = policies.active_policy(session, quorum)
-    seal = session.get(ApplianceLogSeal, identity)
+    now = clock()
+    policy = policies.active_policy(session, quorum, now)
+    seal = newest_seal(session, identity)
     return ActivateRequest(
         quorum=quorum,
         envelope=envelope_of(session, quorum, identity),
         policy=policy,
-        approvals=tuple(record.raw for record in policies.approvals_of(session, policy)),
-        time=clock(),
+        approvals=policies.approved_policy(session, policy).approvals,
+        time=now,
         log_seal=None if seal is None else seal.raw,
+        lineage=policies.lineage(session, PolicyChain.load(session, quorum, now), quorum, now),
     )
 
 
 def store_request(
-    session: Session, appliance: Appliance, raw: bytes, activation_id: bytes, quorum: Quorum, *, clock: Clock
+    session: Session,
+    appliance: Appliance,
+    raw: bytes,
+    activation_id: bytes,
+    quorum: Quorum,
+    *,
+    policy_hash: bytes,
+    began: int,
+    clock: Clock,
 ) -> Activation:
     """Verify and keep an appliance's request to be armed; its earlier activations are over.
 
-    Raises IntegrityAlarm when it is not this appliance's request for this activation under the active policy.
+    ``began`` is when its owner was asked (seconds since 1970): a freeze order that was learned while the owner typed
+    the passphrase stands.
+
+    Raises IntegrityAlarm when it is not this appliance's request for this activation under the policy that was brought.
     """
     identity = identity_of(appliance)
     try:
         request, _ = open_statement(ActivationRequest, raw, (identity,))
     except ProtocolError as error:
         raise IntegrityAlarm(f"activation request of {appliance.name}: {error}") from error
-    policy = policies.active_policy(session, quorum)
     # A request for another agreement or milder rules, shown to a granter as this one.
-    if (request.quorum_id, request.activation_id, request.policy_hash) != (quorum.id, activation_id, policy.hash):
+    if (request.quorum_id, request.activation_id, request.policy_hash) != (quorum.id, activation_id, policy_hash):
         raise IntegrityAlarm(f"activation request of {appliance.name}: not for this activation, quorum and policy")
     end_activations(session, appliance.name)
     activation = session.merge(
@@ -75,7 +91,7 @@ def store_request(
             grant=None,
             granted_by=None,
             state=REQUESTED,
-            requested=clock(),
+            requested=began,
             armed=None,
         )
     )
@@ -120,6 +136,7 @@ def mark_armed(session: Session, activation: Activation, *, clock: Clock) -> Non
     """The appliance said that it is armed."""
     activation.state, activation.armed = ARMED, clock()
     session.flush()
+    lift_orders(session, activation.quorum_id, activation.requested, clock=clock)
     audit.record(session, clock=clock, action="arm-appliance", subject=activation.appliance, facts={})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
@@ -11,7 +10,16 @@ from sqlalchemy.orm import Session
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages import LogEntry, LogSeal, open_statement
+from undercroft_protocol.messages import (
+    LOG_START,
+    LogEnd,
+    LogEntry,
+    LogFile,
+    LogGap,
+    LogSeal,
+    follow,
+    open_statement,
+)
 
 from ..clock import Clock
 from ..errors import IntegrityAlarm
@@ -19,89 +27,113 @@ from ..store import audit
 from ..store.tables import Appliance, ApplianceLogEntry, ApplianceLogSeal
 from .appliances import identity_of
 
-GENESIS: Final = bytes(32)
-"""What stands before the first entry, whose number is 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnd:
-    """Where a log ends: how many entries it has, and the head (32 bytes) over the last."""
-
-    length: int
-    head: bytes
+KEEP_LOG: Final = "keep-log"
+"""The host's own record of how long an appliance's kept log is."""
 
 
 def kept_end(session: Session, identity: bytes) -> LogEnd:
     """Where the log ends as far as it was kept."""
     query = select(ApplianceLogEntry).where(ApplianceLogEntry.identity == identity)
     last = session.scalars(query.order_by(ApplianceLogEntry.number.desc()).limit(1)).first()
-    return LogEnd(0, GENESIS) if last is None else LogEnd(last.number + 1, last.head)
+    return LOG_START if last is None else LogEnd(last.number + 1, last.head)
 
 
-def verify_entries(entries: Sequence[LogEntry], start: LogEnd) -> LogEnd:
-    """Where the log ends after these entries; IntegrityAlarm when they do not continue ``start``."""
-    length, head = start.length, start.head
-    for entry in entries:
-        # An entry left out, changed or put in between would hide what an appliance signed.
-        if entry.number != length or entry.previous != head:
-            raise IntegrityAlarm(f"log entry {entry.number} does not follow the {length} entries before it")
-        length, head = length + 1, sha256(entry.to_bytes())
-    return LogEnd(length, head)
+def newest_seal(session: Session, identity: bytes) -> ApplianceLogSeal | None:
+    """The seal over the whole kept log, from which the next activation goes on."""
+    query = select(ApplianceLogSeal).where(ApplianceLogSeal.identity == identity)
+    return session.scalars(query.order_by(ApplianceLogSeal.length.desc()).limit(1)).first()
+
+
+def open_seal(name: str, identity: bytes, raw: bytes, quorum_id: bytes | None = None) -> LogSeal:
+    """A log seal by this identity, and for this quorum if one is given; IntegrityAlarm for any other."""
+    try:
+        seal, _ = open_statement(LogSeal, raw, (identity,))
+    except ProtocolError as error:
+        raise IntegrityAlarm(f"log seal of {name}: {error}") from error
+    if quorum_id is not None and seal.quorum_id != quorum_id:
+        raise IntegrityAlarm(f"log seal of {name}: for quorum {seal.quorum_id.hex()[:16]}")
+    return seal
 
 
 def store_log(
     session: Session,
     appliance: Appliance,
     entries: Sequence[LogEntry],
-    seal: bytes,
+    raw_seal: bytes,
     quorum_id: bytes,
     *,
     clock: Clock,
-) -> LogSeal:
-    """Verify and keep what an appliance answered to a LogRequest from the end of what was kept.
+) -> LogGap | None:
+    """Verify and keep what an appliance answered from the end of what was kept, up to where its seal says.
 
-    The seal may lie ahead of these entries when the log is longer than one answer. Raises IntegrityAlarm.
+    Returns which entries it no longer had; what came after them is kept. Raises IntegrityAlarm.
     """
-    identity = identity_of(appliance)
-    try:
-        sealed, _ = open_statement(LogSeal, seal, (identity,))
-    except ProtocolError as error:
-        raise IntegrityAlarm(f"log seal of {appliance.name}: {error}") from error
-    end = verify_entries(entries, kept_end(session, identity))
+    name, identity = appliance.name, identity_of(appliance)
+    seal = open_seal(name, identity, raw_seal, quorum_id)
+    before = kept_end(session, identity)
     # A log that is shorter than it was, or ends differently, was rewritten.
-    if sealed.quorum_id != quorum_id or sealed.length < end.length:
-        raise IntegrityAlarm(f"log seal of {appliance.name}: {sealed.length} entries, {end.length} were seen")
-    if sealed.length == end.length and sealed.head != end.head:
-        raise IntegrityAlarm(f"log seal of {appliance.name}: another last entry than the one that was seen")
+    if seal.length < before.length or (seal.length == before.length and seal.head != before.head):
+        raise IntegrityAlarm(f"log seal of {name}: it ends at {seal.length}, {before.length} entries were seen")
+    end, gaps = follow_log(name, entries, before)
+    if (seal.length, seal.head) != (end.length, end.head):
+        raise IntegrityAlarm(f"log seal of {name}: another end than that of its {end.length} entries")
+    # An appliance forgets its oldest entries; one that lacks others was changed.
+    if gaps and (len(gaps) > 1 or gaps[0].first != before.length):
+        raise IntegrityAlarm(f"log of {name}: {told(gaps[0])}")
     for entry in entries:
-        raw = entry.to_bytes()
-        session.add(ApplianceLogEntry(identity=identity, number=entry.number, head=sha256(raw), cbor=raw))
-    if sealed.length == end.length:
-        session.merge(ApplianceLogSeal(identity=identity, length=sealed.length, raw=seal))
+        session.add(ApplianceLogEntry(identity=identity, number=entry.number, head=entry.head, cbor=entry.to_bytes()))
+    # The new seal covers what the one before did, unless entries are missing between them.
+    covered = session.get(ApplianceLogSeal, (identity, before.length))
+    if covered is not None and not gaps:
+        session.delete(covered)
+        session.flush()
+    session.merge(ApplianceLogSeal(identity=identity, length=seal.length, raw=raw_seal, kept=clock()))
     session.flush()
     if entries:
         facts: dict[str, int | str | None] = {"entries": len(entries), "length": end.length}
-        audit.record(session, clock=clock, action="keep-log", subject=appliance.name, facts=facts)
-    return sealed
+        if gaps:
+            facts["missing"] = told(gaps[0])
+        audit.record(session, clock=clock, action=KEEP_LOG, subject=name, facts=facts)
+    return gaps[0] if gaps else None
 
 
-def verify_kept(session: Session, appliance: Appliance) -> int:
-    """Walk the whole kept log and its seal; the number of entries. Raises IntegrityAlarm."""
-    identity = identity_of(appliance)
-    entries = list_entries(session, identity)
-    end = verify_entries(entries, LogEnd(0, GENESIS))
-    record = session.get(ApplianceLogSeal, identity)
-    if record is not None:
+def follow_log(name: str, entries: Sequence[LogEntry], start: LogEnd) -> tuple[LogEnd, tuple[LogGap, ...]]:
+    """Where the log ends after these entries, and what is missing; IntegrityAlarm when they do not follow ``start``."""
+    try:
+        return follow(entries, start)
+    except ProtocolError as error:
+        raise IntegrityAlarm(f"log of {name}: {error}") from error
+
+
+def told(gap: LogGap) -> str:
+    """A gap in words."""
+    return f"entries {gap.first} to {gap.last} are missing"
+
+
+def list_entries(session: Session, name: str, identity: bytes) -> list[LogEntry]:
+    """All kept entries of an appliance in order; IntegrityAlarm for a row that is not what it was stored as."""
+    query = select(ApplianceLogEntry).where(ApplianceLogEntry.identity == identity)
+    entries = []
+    for row in session.scalars(query.order_by(ApplianceLogEntry.number)):
         try:
-            sealed, _ = open_statement(LogSeal, record.raw, (identity,))
+            entry = LogEntry.from_bytes(row.cbor)
         except ProtocolError as error:
-            raise IntegrityAlarm(f"kept log seal of {appliance.name}: {error}") from error
-        if (sealed.length, sealed.head) != (end.length, end.head):
-            raise IntegrityAlarm(f"the kept log of {appliance.name} does not end where its seal says")
-    return end.length
+            raise IntegrityAlarm(f"kept log of {name}, entry {row.number}: {error}") from error
+        # Attack: an entry's bytes are changed and the head beside them too, or its number only.
+        if (entry.number, sha256(row.cbor)) != (row.number, row.head):
+            raise IntegrityAlarm(f"kept log of {name}, entry {row.number}: it was changed")
+        entries.append(entry)
+    return entries
 
 
-def list_entries(session: Session, identity: bytes) -> list[LogEntry]:
-    """All kept entries of an appliance in order."""
-    query = select(ApplianceLogEntry.cbor).where(ApplianceLogEntry.identity == identity)
-    return [LogEntry.from_bytes(raw) for raw in session.scalars(query.order_by(ApplianceLogEntry.number))]
+def seals_of(session: Session, identity: bytes) -> list[ApplianceLogSeal]:
+    """The kept seals of an appliance, the oldest first."""
+    query = select(ApplianceLogSeal).where(ApplianceLogSeal.identity == identity)
+    return list(session.scalars(query.order_by(ApplianceLogSeal.length)))
+
+
+def log_file(session: Session, appliance: Appliance) -> LogFile:
+    """The whole kept log and its seals, for its owner to take out."""
+    identity = identity_of(appliance)
+    entries = list_entries(session, appliance.name, identity)
+    return LogFile(identity, tuple(entries), tuple(row.raw for row in seals_of(session, identity)))

@@ -22,6 +22,7 @@ from undercroft_protocol.messages import (
 )
 
 from ..clock import Clock
+from ..custody.freezes import check_not_frozen
 from ..errors import ApplianceState, NotFound, PaymentState
 from ..store import audit
 from ..store.engine import Store
@@ -62,6 +63,9 @@ def send_batch(
     if talk.report.state != ARMED or talk.identity is None:
         hint = f"activate it: undercroft activation open {talk.name}"
         raise ApplianceState(f"{talk.name} is {talk.report.state}", hint=hint)
+    # Attack: one owner stops everything, and the host goes on with the appliances of the other two.
+    with store.read() as session:
+        check_not_frozen(session, quorum)
     request, is_first = _stored_request(store, actor, talk, batch_id, quorum, clock=clock)
     reply, raw = talk.deliver(request, timeout=timeout, quorum_id=quorum.id)
     if not is_first and isinstance(reply.body, RefusalReply) and reply.body.code == _REPLAY:
@@ -73,7 +77,8 @@ def send_batch(
     with store.begin(actor) as session:
         # The answer is kept as evidence before it is believed. A refusal to hear the same bytes again says nothing
         # of what became of them the first time: a signature may exist, and the payment must not be given up.
-        if is_first or not refused:
+        # Attack: a stranger on the line answers with a statement of their own, and the proof of the logs fails always.
+        if reply.sender == talk.identity and (is_first or not refused):
             record = session.get_one(BatchSend, (batch_id, talk.activation_id))
             record.reply, record.replied = raw, clock()
         if isinstance(reply.body, RefusalReply):

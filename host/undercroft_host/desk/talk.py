@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from undercroft_protocol import cose
 from undercroft_protocol.bitcoin.hashes import sha256
+from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
+from undercroft_protocol.bitcoin.psbt_records import PsbtRecords
 from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError, ProtocolError
 from undercroft_protocol.messages import (
     ARMED,
@@ -30,6 +32,7 @@ from undercroft_protocol.serial.link import Link
 
 from ..clock import Clock
 from ..custody.appliances import get_appliance
+from ..custody.freezes import learn_order
 from ..errors import (
     ApplianceForeignQuorum,
     ApplianceRefused,
@@ -55,8 +58,9 @@ class ApplianceSession:
     """Use it as a context manager: it opens the line and asks for the status first.
 
     ``report`` is the newest status, ``sender`` the key that signs the answers, ``activation_id`` the activation that
-    requests name. Raises ApplianceUnknown, ApplianceUnplugged, ApplianceSilent, ApplianceForeignQuorum (it answers for
-    another quorum or another owner), IntegrityAlarm (an answer that is not what it must be).
+    requests name, ``policy_hash`` the policy that is in force there by the newest answer (None: none is). Raises
+    ApplianceUnknown, ApplianceUnplugged, ApplianceSilent, ApplianceForeignQuorum (it answers for another quorum or
+    another owner), IntegrityAlarm (an answer that is not what it must be).
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class ApplianceSession:
         self._link: Link | None = None
         self.activation_id = _UNKNOWN_ACTIVATION
         self.sender = b""
+        self.policy_hash: bytes | None = None
         self._report: StatusReport | None = None
 
     @property
@@ -149,24 +154,47 @@ class ApplianceSession:
         Raises ApplianceState for a refusal in another key than the owner's: it was locked meanwhile.
         """
         reply, data = self._converse(request, timeout)
-        # Whoever sits on the line can answer in a key of their own.
-        if reply.sender not in self._speakers(reply):
-            # A refusal gives nothing away and is believed in nothing; it is what an appliance says once it is locked.
-            if isinstance(reply.body, RefusalReply):
-                raise ApplianceState(
-                    f"{self.name} speaks with its owner's key no more ({reply.body.code}): it was locked or restarted",
-                    hint=f"look at it: undercroft appliance show {self.name}; open it: activation open {self.name}",
-                )
-            raise IntegrityAlarm(f"the answer on the line of {self.name} is signed by a stranger")
+        self._check_speaker(reply)
         # An answer under another agreement says nothing about this one.
         if quorum_id is not None and reply.header.quorum_id not in (None, quorum_id):
             raise ApplianceForeignQuorum(self.name)
+        self.policy_hash = reply.header.policy_hash
         return reply, data
+
+    def deliver_psbt(self, psbt: bytes, txid: bytes, *, timeout: float) -> bytes:
+        """Send a PSBT as it is; the PSBT of the same transaction (``txid``) that comes back, nothing in it verified.
+
+        Raises ApplianceRefused, ApplianceState as ``deliver``, IntegrityAlarm for an answer that is neither.
+        """
+        digest = sha256(psbt)
+        for data in self._answers(psbt, timeout):
+            if data.startswith(PSBT_MAGIC):
+                if _transaction_of(self.name, data) == txid:
+                    return data
+                continue
+            reply = self._read(data)
+            if reply.header.in_reply_to == digest:
+                self._check_speaker(reply)
+                self.check_done(reply)
+                break
+        raise IntegrityAlarm(f"appliance {self.name} answers a PSBT with something else")
 
     def check_done(self, reply: Message[ReplyHeader]) -> None:
         """Raises ApplianceRefused when the answer is a refusal."""
         if isinstance(reply.body, RefusalReply):
             raise ApplianceRefused(f"{self.name}: {reply.body.code}: {reply.body.message}")
+
+    def _check_speaker(self, reply: Message[ReplyHeader]) -> None:
+        # Whoever sits on the line can answer in a key of their own.
+        if reply.sender in self._speakers(reply):
+            return
+        # A refusal gives nothing away and is believed in nothing; it is what an appliance says once it is locked.
+        if isinstance(reply.body, RefusalReply):
+            raise ApplianceState(
+                f"{self.name} speaks with its owner's key no more ({reply.body.code}): it was locked or restarted",
+                hint=f"look at it: undercroft appliance show {self.name}; open it: activation open {self.name}",
+            )
+        raise IntegrityAlarm(f"the answer on the line of {self.name} is signed by a stranger")
 
     def _speakers(self, reply: Message[ReplyHeader]) -> set[bytes]:
         """Who may answer: the key that answered first, the declared identity, and, with a statement, who states it."""
@@ -192,29 +220,46 @@ class ApplianceSession:
         if in_quorum and report.state in (UNLOCKED, ARMED) and reply.sender != self.identity:
             raise ApplianceForeignQuorum(f"{self.name}: it speaks as {reply.sender.hex()[:16]}")
         self._report, self.sender, self.activation_id = report, reply.sender, reply.header.activation_id
+        if report.freeze_order is not None and self._quorum_id is not None:
+            with self._store.begin(self._actor) as session:
+                learn_order(session, self._quorum_id, report.freeze_order, clock=self._clock)
+        self.policy_hash = reply.header.policy_hash
 
     def _converse(self, request: bytes, timeout: float) -> tuple[Message[ReplyHeader], bytes]:
         """The answer to these bytes; late answers to earlier requests are passed over."""
+        digest = sha256(request)
+        for data in self._answers(request, timeout):
+            if data.startswith(PSBT_MAGIC):
+                continue
+            reply = self._read(data)
+            # A recorded answer to something else must not be taken for the answer to this.
+            if reply.header.in_reply_to == digest:
+                return reply, data
+        raise IntegrityAlarm(f"appliance {self.name} answers, but never what it was asked")
+
+    def _answers(self, request: bytes, timeout: float) -> Iterator[bytes]:
+        """Send these bytes; what comes then, a few messages at most."""
         if self._link is None:
             raise ValueError("the session is not open")
-        digest = sha256(request)
         deadline = self._monotonic() + timeout
         try:
             self._link.send(request, timeout=timeout)
             for _ in range(_MOST_STRAYS):
-                data = self._link.receive(timeout=max(0.0, deadline - self._monotonic()))
-                reply = self._read(data)
-                # A recorded answer to something else must not be taken for the answer to this.
-                if reply.header.in_reply_to == digest:
-                    return reply, data
+                yield self._link.receive(timeout=max(0.0, deadline - self._monotonic()))
         except (LinkTimeoutError, LinkDeadError) as error:
             raise ApplianceSilent(f"{self.name}: {error.detail}") from error
         except LinkError as error:
             raise ApplianceUnplugged(f"{self.name}: {error.detail}") from error
-        raise IntegrityAlarm(f"appliance {self.name} answers, but never what it was asked")
 
     def _read(self, data: bytes) -> Message[ReplyHeader]:
         try:
             return open_reply(data, None)
         except ProtocolError as error:
             raise IntegrityAlarm(f"answer of appliance {self.name}: {error}") from error
+
+
+def _transaction_of(name: str, psbt: bytes) -> bytes:
+    try:
+        return PsbtRecords.parse(psbt).transaction.txid
+    except ProtocolError as error:
+        raise IntegrityAlarm(f"appliance {name} answers with a PSBT that cannot be read: {error}") from error

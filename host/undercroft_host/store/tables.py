@@ -105,7 +105,10 @@ class AcceptanceRecord(Base):
 
 
 class PolicyRecord(Base):
-    """``state``: proposed, active, retired — custody."""
+    """``usable``: from when appliances may use it (None: too few owners approved it) — custody.
+
+    Which policy is in force follows from this and from what each policy replaces; see ``custody.policy_chain``.
+    """
 
     __tablename__ = "policy"
     hash: Mapped[bytes] = mapped_column(Hash, primary_key=True)
@@ -113,8 +116,8 @@ class PolicyRecord(Base):
     version: Mapped[int]
     cbor: Mapped[bytes]
     text: Mapped[str]
-    state: Mapped[str] = mapped_column(String(20))
     proposed: Mapped[int] = mapped_column(Time)
+    usable: Mapped[int | None] = mapped_column(Time)
 
 
 class PolicyApprovalRecord(Base):
@@ -155,12 +158,28 @@ class ApplianceLogEntry(Base):
 
 
 class ApplianceLogSeal(Base):
-    """The newest LogSeal of each appliance as received; its next activation starts from it."""
+    """A LogSeal of an appliance as received. Its next activation starts from the newest; an older one stays where
+    entries behind it are missing."""
 
     __tablename__ = "appliance_log_seal"
     identity: Mapped[bytes] = mapped_column(Hash, primary_key=True)
-    length: Mapped[int]
+    length: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     raw: Mapped[bytes]
+    kept: Mapped[int] = mapped_column(Time)
+
+
+class FreezeRecord(Base):
+    """A FreezeOrder as signed, by an owner or the vault. ``lifted``: when an appliance was armed in spite of it."""
+
+    __tablename__ = "freeze_order"
+    hash: Mapped[bytes] = mapped_column(Hash, primary_key=True)
+    quorum_id: Mapped[bytes] = mapped_column(ForeignKey("quorum.id"))
+    signer: Mapped[bytes] = mapped_column(Hash)
+    reason: Mapped[str] = mapped_column(String(200))
+    ordered: Mapped[int] = mapped_column(Time)
+    raw: Mapped[bytes]
+    learned: Mapped[int] = mapped_column(Time)
+    lifted: Mapped[int | None] = mapped_column(Time)
 
 
 # --- vault: accounts, addresses, coins ---------------------------------------------------------------------------

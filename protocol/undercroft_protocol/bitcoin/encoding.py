@@ -5,14 +5,16 @@ from __future__ import annotations
 from undercroft_protocol.errors import TransactionError
 
 _MAX_U64 = 0xFFFFFFFFFFFFFFFF
+SHORT_SIZES = tuple(bytes([n]) for n in range(0xFD))
+"""The compact sizes of one byte, by number."""
 
 
 def compact_size(n: int) -> bytes:
     """The one canonical compact size of n (0 … 2^64-1). Raises TransactionError when n is outside."""
+    if 0 <= n < 0xFD:
+        return SHORT_SIZES[n]
     if not 0 <= n <= _MAX_U64:
         raise TransactionError(f"{n} does not fit a compact size")
-    if n < 0xFD:
-        return n.to_bytes(1, "little")
     if n <= 0xFFFF:
         return b"\xfd" + n.to_bytes(2, "little")
     if n <= 0xFFFFFFFF:
@@ -22,7 +24,29 @@ def compact_size(n: int) -> bytes:
 
 def with_size(data: bytes) -> bytes:
     """The data with its length in bytes before it, as a compact size."""
-    return compact_size(len(data)) + data
+    size = len(data)
+    return (SHORT_SIZES[size] if size < 0xFD else compact_size(size)) + data
+
+
+def read_compact_size(data: bytes, at: int) -> tuple[int, int]:
+    """The compact size at a position, and the position after it.
+
+    Raises TransactionError when it is cut off or could have been written shorter.
+    """
+    first = data[at] if at < len(data) else None
+    if first is None:
+        raise TransactionError(f"a compact size is missing at byte {at}")
+    if first < 0xFD:
+        return first, at + 1
+    width = 2 << (first - 0xFD)
+    end = at + 1 + width
+    if end > len(data):
+        raise TransactionError(f"the compact size at byte {at} is cut off")
+    n = int.from_bytes(data[at + 1 : end], "little")
+    # Attack: two encodings of one transaction, so that two programs hash the same thing differently.
+    if n <= (0xFC, 0xFFFF, 0xFFFFFFFF)[first - 0xFD]:
+        raise TransactionError(f"compact size at byte {at} is not the shortest form")
+    return n, end
 
 
 class Reader:
@@ -61,15 +85,7 @@ class Reader:
 
     def compact_size(self) -> int:
         """The next compact size, refused when it could have been written shorter."""
-        start = self._position
-        first = self.take(1)[0]
-        if first < 0xFD:
-            return first
-        width = 2 << (first - 0xFD)
-        n = int.from_bytes(self.take(width), "little")
-        # Attack: two encodings of one transaction, so that two programs hash the same thing differently.
-        if n <= (0xFC, 0xFFFF, 0xFFFFFFFF)[first - 0xFD]:
-            raise TransactionError(f"compact size at byte {start} is not the shortest form")
+        n, self._position = read_compact_size(self._data, self._position)
         return n
 
     def count(self, least_item_bytes: int) -> int:

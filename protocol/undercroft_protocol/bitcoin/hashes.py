@@ -6,6 +6,7 @@ import hashlib
 import struct
 
 _MASK = 0xFFFFFFFF
+_RIPEMD160_OF_NOTHING = "9c1185a5c5e9fc54612808977ee8f548b2258d31"
 
 # RIPEMD-160 (Dobbertin, Bosselaers, Preneel 1996), appendix A: per step the message word and the rotation,
 # and per round the constant, for the left and for the right line.
@@ -75,10 +76,22 @@ def tagged_hash(tag: str, data: bytes) -> bytes:
 
 
 def ripemd160(data: bytes) -> bytes:
-    """RIPEMD-160, 20 bytes.
+    """RIPEMD-160, 20 bytes."""
+    return hashlib.new("ripemd160", data).digest() if _OPENSSL_HAS_RIPEMD160 else ripemd160_written_out(data)
 
-    Written out because OpenSSL 3 keeps it in its legacy provider, so `hashlib` has it on some machines only.
-    """
+
+def _openssl_has_ripemd160() -> bool:
+    try:
+        return hashlib.new("ripemd160", b"").hexdigest() == _RIPEMD160_OF_NOTHING
+    except ValueError:
+        return False
+
+
+_OPENSSL_HAS_RIPEMD160 = _openssl_has_ripemd160()
+
+
+def ripemd160_written_out(data: bytes) -> bytes:
+    """RIPEMD-160, 20 bytes, for machines whose OpenSSL keeps it in a legacy provider that is not loaded; slow."""
     padding = b"\x80" + bytes((55 - len(data)) % 64)
     padded = data + padding + struct.pack("<Q", (8 * len(data)) & 0xFFFFFFFFFFFFFFFF)
     state = _START

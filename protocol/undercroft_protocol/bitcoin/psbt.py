@@ -7,35 +7,27 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor
-from undercroft_protocol.bitcoin.encoding import Reader
-from undercroft_protocol.bitcoin.hashes import hash160
-from undercroft_protocol.bitcoin.psbt_map import SEPARATOR, RecordMap, record
+from undercroft_protocol.bitcoin.psbt_records import (
+    IN_DERIVATION,
+    IN_PARTIAL_SIGNATURE,
+    IN_PREVIOUS,
+    IN_WITNESS_SCRIPT,
+    IN_WITNESS_UTXO,
+    OUT_DERIVATION,
+    OUT_WITNESS_SCRIPT,
+    PsbtRecords,
+    write_psbt,
+)
 from undercroft_protocol.bitcoin.script import multisig_parts, p2wsh_script
-from undercroft_protocol.bitcoin.sighash import SIGHASH_ALL, SegwitV0Sighash
+from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
 from undercroft_protocol.bitcoin.signature import parse_der, remove_sighash_all, verify_ecdsa
 from undercroft_protocol.bitcoin.transaction import Transaction, TxOutput
 from undercroft_protocol.errors import ProtocolError, PsbtError, ScriptError, SignatureError
-
-_MAGIC = b"psbt\xff"
-
-_GLOBAL_TRANSACTION = 0x00
-_GLOBAL_VERSION = 0xFB
-_IN_PREVIOUS = 0x00
-_IN_WITNESS_UTXO = 0x01
-_IN_PARTIAL_SIGNATURE = 0x02
-_IN_SIGHASH = 0x03
-_IN_WITNESS_SCRIPT = 0x05
-_IN_DERIVATION = 0x06
-_OUT_WITNESS_SCRIPT = 0x01
-_OUT_DERIVATION = 0x02
-
-# Bigger than anything two signers exchange, and small enough to read at once.
-_MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -129,12 +121,8 @@ class Psbt:
 
     def serialize(self) -> bytes:
         """The records in the order in which Bitcoin Core writes them."""
-        parts = [_MAGIC, record(_GLOBAL_TRANSACTION, self.transaction.serialize()), SEPARATOR]
-        for at, known in enumerate(self.inputs):
-            parts += [_input_records(known, self.spent_output(at)), SEPARATOR]
-        for output in self.outputs:
-            parts += [_output_records(output), SEPARATOR]
-        return b"".join(parts)
+        inputs = [_input_records(known, self.spent_output(at)) for at, known in enumerate(self.inputs)]
+        return write_psbt(self.transaction.serialize(), inputs, map(_output_records, self.outputs))
 
     def base64(self) -> str:
         """`serialize()` in base 64, as wallets exchange it."""
@@ -152,7 +140,7 @@ class Psbt:
         except PsbtError:
             raise
         except ProtocolError as error:
-            raise PsbtError(str(error)) from None
+            raise PsbtError(error.detail) from None
 
     @classmethod
     def parse_base64(cls, text: str) -> Psbt:
@@ -211,90 +199,67 @@ def _check_keys(
         raise PsbtError(f"{place} names a key that is not in its script")
 
 
-def _input_records(known: PsbtInput, spent: TxOutput) -> bytes:
-    signatures = sorted(known.partial_signatures.items(), key=lambda item: hash160(item[0]))
-    return b"".join(
-        (
-            record(_IN_PREVIOUS, known.previous.serialize(with_witness=False)),
-            record(_IN_WITNESS_UTXO, spent.serialize()),
-            *(record(_IN_PARTIAL_SIGNATURE, signature, key) for key, signature in signatures),
-            record(_IN_WITNESS_SCRIPT, known.witness_script),
-            *_derivation_records(_IN_DERIVATION, known.derivations),
-        )
-    )
+def _input_records(known: PsbtInput, spent: TxOutput) -> dict[bytes, bytes]:
+    return {
+        bytes([IN_PREVIOUS]): known.previous.serialize(with_witness=False),
+        bytes([IN_WITNESS_UTXO]): spent.serialize(),
+        **{bytes([IN_PARTIAL_SIGNATURE]) + key: signature for key, signature in known.partial_signatures.items()},
+        bytes([IN_WITNESS_SCRIPT]): known.witness_script,
+        **_derivation_records(IN_DERIVATION, known.derivations),
+    }
 
 
-def _output_records(output: PsbtOutput) -> bytes:
-    script = [record(_OUT_WITNESS_SCRIPT, output.witness_script)] if output.witness_script else []
-    return b"".join((*script, *_derivation_records(_OUT_DERIVATION, output.derivations)))
+def _output_records(output: PsbtOutput) -> dict[bytes, bytes]:
+    script = {bytes([OUT_WITNESS_SCRIPT]): output.witness_script} if output.witness_script else {}
+    return {**script, **_derivation_records(OUT_DERIVATION, output.derivations)}
 
 
-def _derivation_records(kind: int, derivations: tuple[KeyDerivation, ...]) -> Iterator[bytes]:
-    for one in sorted(derivations):
-        steps = struct.pack(f"<{len(one.path)}I", *one.path)
-        yield record(kind, one.fingerprint + steps, one.public_key)
+def _derivation_records(kind: int, derivations: tuple[KeyDerivation, ...]) -> dict[bytes, bytes]:
+    return {
+        bytes([kind]) + one.public_key: one.fingerprint + struct.pack(f"<{len(one.path)}I", *one.path)
+        for one in derivations
+    }
 
 
 def _parse(data: bytes) -> Psbt:
-    if len(data) > _MAX_BYTES:
-        raise PsbtError(f"more than {_MAX_BYTES} bytes")
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise PsbtError("the magic bytes are missing")
-    reader = Reader(data[len(_MAGIC) :])
-    transaction = _read_global(RecordMap(reader))
-    inputs = tuple(_read_input(RecordMap(reader), spent.outpoint.vout) for spent in transaction.inputs)
-    outputs = tuple(_read_output(RecordMap(reader)) for _ in transaction.outputs)
-    reader.finish()
-    return Psbt(transaction, inputs, outputs)
+    records = PsbtRecords.parse(data)
+    # What is not known here would not be passed on either.
+    if records.xpubs:
+        raise PsbtError("extended public keys are not expected in the global map")
+    spent = [item.outpoint.vout for item in records.transaction.inputs]
+    inputs = tuple(_read_input(known, vout) for known, vout in zip(records.inputs, spent, strict=True))
+    outputs = tuple(
+        PsbtOutput(known.get(bytes([OUT_WITNESS_SCRIPT]), b""), _read_derivations(known, OUT_DERIVATION))
+        for known in records.outputs
+    )
+    return Psbt(records.transaction, inputs, outputs)
 
 
-def _read_global(records: RecordMap) -> Transaction:
-    version = records.pop(_GLOBAL_VERSION)
-    if version is not None and version != bytes(4):
-        raise PsbtError(f"version {int.from_bytes(version, 'little')} is not supported, only version 0")
-    transaction = records.pop(_GLOBAL_TRANSACTION)
-    records.finish("global")
-    if transaction is None:
-        raise PsbtError("the unsigned transaction is missing")
-    return Transaction.parse(transaction, allow_witness=False)
-
-
-def _read_input(records: RecordMap, vout: int) -> PsbtInput:
-    previous_bytes = records.pop(_IN_PREVIOUS)
+def _read_input(records: Mapping[bytes, bytes], vout: int) -> PsbtInput:
+    previous_bytes = records.get(bytes([IN_PREVIOUS]))
     # Attack: an amount without its transaction, which the signature of another input does not cover.
     if previous_bytes is None:
         raise PsbtError("an input comes without its whole previous transaction")
     previous = Transaction.parse(previous_bytes)
-    witness_utxo = records.pop(_IN_WITNESS_UTXO)
+    witness_utxo = records.get(bytes([IN_WITNESS_UTXO]))
     # Attack: an amount beside the previous transaction that contradicts it.
     spent = [output.serialize() for output in previous.outputs[vout : vout + 1]]
     if witness_utxo is not None and spent != [witness_utxo]:
         raise PsbtError("the witness UTXO contradicts the previous transaction")
-    sighash = records.pop(_IN_SIGHASH)
-    # Attack: SIGHASH_NONE, SINGLE or ANYONECANPAY asked for in our name.
-    if sighash not in (None, struct.pack("<I", SIGHASH_ALL)):
-        raise PsbtError("a sighash other than ALL is asked for")
-    witness_script = records.pop(_IN_WITNESS_SCRIPT)
+    witness_script = records.get(bytes([IN_WITNESS_SCRIPT]))
     if witness_script is None:
         raise PsbtError("an input comes without its witness script")
-    derivations = _pop_derivations(records, _IN_DERIVATION)
-    signatures = records.pop_by_public_key(_IN_PARTIAL_SIGNATURE)
-    records.finish("input")
-    return PsbtInput(previous, witness_script, derivations, signatures)
+    signatures = {key[1:]: value for key, value in records.items() if key[0] == IN_PARTIAL_SIGNATURE}
+    return PsbtInput(previous, witness_script, _read_derivations(records, IN_DERIVATION), signatures)
 
 
-def _read_output(records: RecordMap) -> PsbtOutput:
-    witness_script = records.pop(_OUT_WITNESS_SCRIPT)
-    derivations = _pop_derivations(records, _OUT_DERIVATION)
-    records.finish("output")
-    return PsbtOutput(witness_script or b"", derivations)
-
-
-def _pop_derivations(records: RecordMap, kind: int) -> tuple[KeyDerivation, ...]:
+def _read_derivations(records: Mapping[bytes, bytes], kind: int) -> tuple[KeyDerivation, ...]:
     found = []
-    for public_key, value in records.pop_by_public_key(kind).items():
+    for key, value in records.items():
+        if key[0] != kind or len(key) == 1:
+            continue
         if len(value) < 4 or len(value) % 4:
             raise PsbtError("a derivation is not a fingerprint and whole steps")
         path = struct.unpack(f"<{len(value) // 4 - 1}I", value[4:])
-        found.append(KeyDerivation(public_key, value[:4], path))
+        found.append(KeyDerivation(key[1:], value[:4], path))
     return tuple(found)

@@ -1,14 +1,14 @@
-"""The maps of keys and values that a PSBT consists of (BIP 174), read strictly."""
+"""The maps of keys and values that a PSBT consists of (BIP 174): how one is read and a record is written."""
 
 from __future__ import annotations
 
-from undercroft_protocol.bitcoin.encoding import Reader, with_size
+from undercroft_protocol.bitcoin.encoding import read_compact_size, with_size
 from undercroft_protocol.errors import PsbtError
 
 SEPARATOR = b"\x00"
 """What ends a map."""
 
-_PUBLIC_KEY_BYTES = 33
+_LONG_SIZE = 0xFD
 
 
 def record(kind: int, value: bytes, key: bytes = b"") -> bytes:
@@ -16,31 +16,26 @@ def record(kind: int, value: bytes, key: bytes = b"") -> bytes:
     return with_size(bytes([kind]) + key) + with_size(value)
 
 
-class RecordMap:
-    """The records of one map; each reader takes out what it knows, and `finish` refuses what is left."""
+def read_map(data: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
+    """The records of the map at a position by their whole keys, and the position after its separator.
 
-    __slots__ = ("_records",)
-
-    def __init__(self, reader: Reader) -> None:
-        """Read the records up to the separator. Raises PsbtError or TransactionError."""
-        self._records: dict[bytes, bytes] = {}
-        while key := reader.sized():
-            # Attack: two values for one key, of which one program takes the first and another the last.
-            if key in self._records:
-                raise PsbtError("a key occurs twice")
-            self._records[key] = reader.sized()
-
-    def pop(self, kind: int) -> bytes | None:
-        """Take out the value of a kind whose key is the kind alone."""
-        return self._records.pop(bytes([kind]), None)
-
-    def pop_by_public_key(self, kind: int) -> dict[bytes, bytes]:
-        """Take out the values of a kind by the compressed public key that follows the kind."""
-        keys = [key for key in self._records if key[0] == kind and len(key) == 1 + _PUBLIC_KEY_BYTES]
-        return {key[1:]: self._records.pop(key) for key in keys}
-
-    def finish(self, place: str) -> None:
-        """Refuse what is left: other kinds (those of version 2, too), and known kinds with another key."""
-        if self._records:
-            kind = next(iter(self._records))[0]
-            raise PsbtError(f"a record of kind {kind:#04x} is not expected in the {place} map")
+    Raises PsbtError for a key that occurs twice, TransactionError for a size that is not the shortest, IndexError when
+    the bytes end too early. Only the last record may be shorter than it says: the position then lies beyond the end.
+    """
+    records: dict[bytes, bytes] = {}
+    while size := data[at]:
+        at += 1
+        if size >= _LONG_SIZE:
+            size, at = read_compact_size(data, at - 1)
+        key = data[at : at + size]
+        at += size
+        size = data[at]
+        at += 1
+        if size >= _LONG_SIZE:
+            size, at = read_compact_size(data, at - 1)
+        # Attack: two values for one key, of which one program takes the first and another the last.
+        if key in records:
+            raise PsbtError("a key occurs twice")
+        records[key] = data[at : at + size]
+        at += size
+    return records, at + 1

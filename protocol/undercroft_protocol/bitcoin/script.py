@@ -15,6 +15,7 @@ _OP_16 = 0x60
 _OP_RETURN = 0x6A
 _OP_CHECKMULTISIG = 0xAE
 _COMPRESSED_KEY_BYTES = 33
+_PUSH_KEY = bytes([_COMPRESSED_KEY_BYTES])
 
 
 class ScriptType(enum.Enum):
@@ -27,6 +28,14 @@ class ScriptType(enum.Enum):
     P2TR = "p2tr"
     NULL_DATA = "null-data"
     UNKNOWN = "unknown"
+
+
+# Witness programs by version and length in bytes.
+_PROGRAMS = {
+    (0, 20): ScriptType.P2WPKH,
+    (0, 32): ScriptType.P2WSH,
+    (1, 32): ScriptType.P2TR,
+}
 
 
 def multisig_script(threshold: int, public_keys: Iterable[bytes]) -> bytes:
@@ -43,8 +52,8 @@ def multisig_script(threshold: int, public_keys: Iterable[bytes]) -> bytes:
     # Attack: one key counted twice, so that one owner alone meets the threshold.
     if len(set(keys)) != len(keys):
         raise ScriptError("a key occurs twice")
-    pushes = b"".join(bytes([_COMPRESSED_KEY_BYTES]) + key for key in keys)
-    return bytes([_OP_1 - 1 + threshold]) + pushes + bytes([_OP_1 - 1 + len(keys), _OP_CHECKMULTISIG])
+    head, tail = bytes((_OP_1 - 1 + threshold,)), bytes((_OP_1 - 1 + len(keys), _OP_CHECKMULTISIG))
+    return _PUSH_KEY.join((head, *keys)) + tail
 
 
 def multisig_parts(script: bytes) -> tuple[int, tuple[bytes, ...]]:
@@ -93,12 +102,7 @@ def classify(script: bytes) -> ScriptType:
     program = witness_program(script)
     if program is None:
         return ScriptType.UNKNOWN
-    kinds = {
-        (0, 20): ScriptType.P2WPKH,
-        (0, 32): ScriptType.P2WSH,
-        (1, 32): ScriptType.P2TR,
-    }
-    return kinds.get((program[0], len(program[1])), ScriptType.UNKNOWN)
+    return _PROGRAMS.get((program[0], len(program[1])), ScriptType.UNKNOWN)
 
 
 def _is_push_only(script: bytes) -> bool:

@@ -10,6 +10,7 @@ from undercroft_protocol.errors import SignatureError
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 _MAX_NUMBER_BYTES = 33
+_ALL = bytes([SIGHASH_ALL])
 
 
 def verify_ecdsa(public_key: bytes, digest: bytes, der_signature: bytes) -> None:
@@ -51,13 +52,13 @@ def is_low_r(der_signature: bytes) -> bool:
 
 def add_sighash_all(der_signature: bytes) -> bytes:
     """The signature as it stands in a witness: DER and the byte of SIGHASH_ALL."""
-    return der_signature + bytes([SIGHASH_ALL])
+    return der_signature + _ALL
 
 
 def remove_sighash_all(signature: bytes) -> bytes:
     """The DER part of a signature from a witness or a PSBT; SignatureError when its sighash is not ALL."""
     # Attack: SIGHASH_NONE, SINGLE or ANYONECANPAY lets others change what was signed.
-    if signature[-1:] != bytes([SIGHASH_ALL]):
+    if signature[-1:] != _ALL:
         raise SignatureError("the sighash is not ALL")
     return signature[:-1]
 

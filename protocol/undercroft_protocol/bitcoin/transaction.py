@@ -6,13 +6,14 @@ import struct
 from dataclasses import dataclass
 
 from undercroft_protocol.bitcoin.amounts import checked_amount
-from undercroft_protocol.bitcoin.encoding import Reader, compact_size, with_size
+from undercroft_protocol.bitcoin.encoding import Reader, compact_size, read_compact_size, with_size
 from undercroft_protocol.bitcoin.hashes import double_sha256
 from undercroft_protocol.errors import TransactionError
 
 _MAX_U32 = 0xFFFFFFFF
 _LEAST_INPUT_BYTES = 32 + 4 + 1 + 4
 _LEAST_OUTPUT_BYTES = 8 + 1
+_UNSIGNED_INPUT = struct.Struct("<32sIBI")
 
 
 def txid_to_hex(txid: bytes) -> str:
@@ -37,7 +38,8 @@ class Outpoint:
     def __post_init__(self) -> None:
         if len(self.txid) != 32:
             raise TransactionError("a txid is 32 bytes")
-        _checked_u32(self.vout, "output index")
+        if not 0 <= self.vout <= _MAX_U32:
+            raise _too_wide(self.vout, "output index")
 
     def __str__(self) -> str:
         return f"{txid_to_hex(self.txid)}:{self.vout}"
@@ -53,7 +55,7 @@ class Outpoint:
 
     def serialize(self) -> bytes:
         """36 bytes."""
-        return self.txid + struct.pack("<I", self.vout)
+        return self.txid + self.vout.to_bytes(4, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,12 @@ class TxInput:
     witness: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        _checked_u32(self.sequence, "sequence")
+        if not 0 <= self.sequence <= _MAX_U32:
+            raise _too_wide(self.sequence, "sequence")
 
     def serialize(self) -> bytes:
         """The input without its witness."""
-        return self.outpoint.serialize() + with_size(self.script_sig) + struct.pack("<I", self.sequence)
+        return self.outpoint.serialize() + with_size(self.script_sig) + self.sequence.to_bytes(4, "little")
 
     def serialize_witness(self) -> bytes:
         """The number of witness items and the items."""
@@ -89,7 +92,7 @@ class TxOutput:
 
     def serialize(self) -> bytes:
         """Amount and script, as in a transaction."""
-        return struct.pack("<Q", self.amount_sats) + with_size(self.script)
+        return self.amount_sats.to_bytes(8, "little") + with_size(self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,9 @@ class Transaction:
     locktime: int
 
     def __post_init__(self) -> None:
-        _checked_u32(self.version, "version")
-        _checked_u32(self.locktime, "locktime")
+        for number, name in ((self.version, "version"), (self.locktime, "locktime")):
+            if not 0 <= number <= _MAX_U32:
+                raise _too_wide(number, name)
         if not self.inputs:
             raise TransactionError("no inputs")
         if not self.outputs:
@@ -178,6 +182,32 @@ class Transaction:
         reader.finish()
         return cls(version, inputs, outputs, locktime)
 
+    @classmethod
+    def parse_unsigned(cls, data: bytes, most_inputs: int, most_outputs: int) -> Transaction:
+        """The transaction in these bytes, none of whose inputs has a script or a witness (BIP 174).
+
+        Raises TransactionError for anything else, and for more inputs or outputs than these.
+        """
+        count, at = read_compact_size(data, 4)
+        # Attack: a count of billions in a few bytes, to make the reader allocate before it notices.
+        if count > most_inputs:
+            raise TransactionError(f"{count} inputs, {most_inputs} are the most")
+        end = at + count * _UNSIGNED_INPUT.size
+        if end > len(data):
+            raise TransactionError(f"{count} inputs cannot fit into {len(data) - at} bytes")
+        inputs = []
+        for txid, vout, script_bytes, sequence in _UNSIGNED_INPUT.iter_unpack(data[at:end]):
+            if script_bytes:
+                raise TransactionError("an input of the unsigned transaction has a script")
+            inputs.append(TxInput(Outpoint(txid, vout), sequence))
+        reader = Reader(data[end:])
+        if (count := reader.count(_LEAST_OUTPUT_BYTES)) > most_outputs:
+            raise TransactionError(f"{count} outputs, {most_outputs} are the most")
+        outputs = tuple(_read_output(reader) for _ in range(count))
+        locktime = reader.u32()
+        reader.finish()
+        return cls(int.from_bytes(data[:4], "little"), tuple(inputs), outputs, locktime)
+
 
 def _read_input(reader: Reader) -> TxInput:
     outpoint = Outpoint(reader.take(32), reader.u32())
@@ -194,6 +224,5 @@ def _read_witness(reader: Reader, unsigned: TxInput) -> TxInput:
     return TxInput(unsigned.outpoint, unsigned.sequence, unsigned.script_sig, witness)
 
 
-def _checked_u32(n: int, name: str) -> None:
-    if not 0 <= n <= _MAX_U32:
-        raise TransactionError(f"{name} {n} does not fit 32 bits")
+def _too_wide(n: int, name: str) -> TransactionError:
+    return TransactionError(f"{name} {n} does not fit 32 bits")

@@ -13,7 +13,20 @@ from .batch import (
 )
 from .codec import Value
 from .envelope import Envelope
-from .policy import APPROVALS_NEEDED, Policy, Window, policy_from_toml
+from .log import FIRST_HEAD, LOG_START, ExactFacts, LogEnd, LogEntry, LogGap, broken_into, follow
+from .log_file import LogFile
+from .policy import (
+    APPROVALS_NEEDED,
+    LOOSENING_SECONDS,
+    MOST_LOOSENING_SECONDS,
+    MOST_VERSION_STEP,
+    Anomaly,
+    Hours,
+    Policy,
+    Window,
+)
+from .policy_change import changed, loosened, loosens_window
+from .policy_text import policy_from_toml
 from .quorum import Owner, Quorum, grouped_code
 from .replies import (
     ARMED,
@@ -22,7 +35,6 @@ from .replies import (
     UNLOCKED,
     BatchReply,
     Done,
-    LogEntry,
     LogReply,
     RefusalReply,
     ReplyHeader,
@@ -31,6 +43,7 @@ from .replies import (
 )
 from .requests import (
     ActivateRequest,
+    ApprovedPolicy,
     ArmRequest,
     DeclareRequest,
     FreezeRequest,
@@ -60,6 +73,12 @@ from .wire import Message, open_reply, open_request, request_kind, seal_reply, s
 
 __all__ = [
     "APPROVALS_NEEDED",
+    "LOOSENING_SECONDS",
+    "MOST_LOOSENING_SECONDS",
+    "MOST_VERSION_STEP",
+    "Anomaly",
+    "ApprovedPolicy",
+    "Hours",
     "ARMED",
     "Acceptance",
     "ActivateRequest",
@@ -76,12 +95,18 @@ __all__ = [
     "Done",
     "EMPTY",
     "Envelope",
+    "ExactFacts",
+    "FIRST_HEAD",
     "FreezeOrder",
     "FreezeRequest",
     "GrantRequest",
     "HELD",
+    "LOG_START",
     "LockRequest",
+    "LogEnd",
     "LogEntry",
+    "LogFile",
+    "LogGap",
     "LogReply",
     "LogRequest",
     "LogSeal",
@@ -108,7 +133,12 @@ __all__ = [
     "Value",
     "Verdict",
     "Window",
+    "changed",
+    "broken_into",
+    "follow",
     "grouped_code",
+    "loosened",
+    "loosens_window",
     "open_reply",
     "open_request",
     "open_statement",

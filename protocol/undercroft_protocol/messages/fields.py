@@ -37,6 +37,8 @@ XpubBytes: TypeAlias = Annotated[bytes, Size(78, 78)]
 """An extended public key in its 78 bytes (BIP 32)."""
 SealedSeed: TypeAlias = Annotated[bytes, Size(48, 48)]
 """A 32-byte seed and the 16-byte Poly1305 tag."""
+SealedFacts: TypeAlias = Annotated[bytes, Size(24 + 512 + 16, 24 + 26 * 512 + 16)]
+"""The exact facts of a log entry: nonce, ciphertext of whole 512 bytes, Poly1305 tag."""
 DerSignature: TypeAlias = Annotated[bytes, Size(8, 72)]
 """An ECDSA signature in DER, without the sighash byte."""
 Script: TypeAlias = Annotated[bytes, Size(1, MAX_SCRIPT_BYTES)]
@@ -48,6 +50,9 @@ SignedObject: TypeAlias = Annotated[bytes, Size(80, 512 * 1024)]
 Name: TypeAlias = Annotated[str, Size(1, 40)]
 """Printable ASCII only: text with control, zero-width or right-to-left characters can lie on a screen."""
 Line: TypeAlias = Annotated[str, Size(0, 200)]
+
+DescriptorText: TypeAlias = Annotated[str, Size(1, 4096)]
+"""An output descriptor with its checksum (BIP 380)."""
 
 UInt16: TypeAlias = Annotated[int, Range(0, 0xFFFF)]
 UInt32: TypeAlias = Annotated[int, Range(0, 0xFFFFFFFF)]

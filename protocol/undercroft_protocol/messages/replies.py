@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 from .batch import Verdict
 from .codec import Value
-from .fields import Bytes16, Bytes32, Line, Name, SignedObject, Size, UInt32, UnixTime
+from .fields import Bytes16, Bytes32, Line, Name, SignedObject, Size, UInt32
+from .log import LogEntry
 
 EMPTY: Final = "empty"
 SEALED: Final = "sealed"
@@ -30,7 +31,11 @@ class ReplyHeader(Value):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport(Value):
-    """State, owner, site, and seconds left while armed; ``held`` transactions wait for the owner."""
+    """State, owner, site, and seconds left while armed; ``held`` transactions wait for the owner.
+
+    ``freeze_order`` is the FreezeOrder by which this appliance was stopped last, to be passed on to the others; it is
+    gone when the appliance is armed again.
+    """
 
     state: Name
     owner: Name | None
@@ -39,6 +44,7 @@ class StatusReport(Value):
     armed_seconds: UInt32
     held: UInt32
     memory: Name
+    freeze_order: SignedObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +67,6 @@ class BatchReply(Value):
 
     batch_id: Bytes16
     verdicts: Annotated[tuple[Verdict, ...], Size(1, 100)]
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry(Value):
-    """One entry of the appliance's hash chain: ``head`` of entry n is SHA-256 over its canonical CBOR, which holds
-    the head before it."""
-
-    number: UInt32
-    previous: Bytes32
-    time: UnixTime
-    event: Name
-    facts: Annotated[tuple[Line, ...], Size(0, 64)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,15 +55,28 @@ class PolicyOffer(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovedPolicy(Value):
+    """A policy with its owners' approvals, as signed."""
+
+    policy: Policy
+    approvals: Annotated[tuple[SignedObject, ...], Size(1, 3)]
+
+
+@dataclass(frozen=True, slots=True)
 class ActivateRequest(Value):
-    """All that an empty appliance needs: envelope, quorum, approved policy, the time, where its log ended."""
+    """All that an empty appliance needs: envelope, quorum, approved policy, the time, where its log ended.
+
+    ``lineage`` are the policies that led to this one, the oldest first, each replaced by the next: what a policy
+    loosens, and what one owner alone may tighten, is seen by comparing it with the one before.
+    """
 
     quorum: Quorum
     envelope: Envelope
     policy: Policy
-    approvals: Annotated[tuple[SignedObject, ...], Size(2, 3)]
+    approvals: Annotated[tuple[SignedObject, ...], Size(1, 3)]
     time: UnixTime
     log_seal: SignedObject | None
+    lineage: Annotated[tuple[ApprovedPolicy, ...], Size(0, 32)] = ()
 
 
 @dataclass(frozen=True, slots=True)

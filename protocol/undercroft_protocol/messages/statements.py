@@ -20,6 +20,8 @@ from .fields import (
     Line,
     Name,
     PositiveSats,
+    Range,
+    Sats,
     Script,
     Seconds,
     Size,
@@ -59,11 +61,15 @@ class Acceptance(Value):
 
 @dataclass(frozen=True, slots=True)
 class PolicyApproval(Value):
-    """An owner read the policy on the appliance's screen and approved it."""
+    """An owner read the policy on the appliance's screen and approved it, at ``time`` by that appliance's clock.
+
+    ``time`` is 0 where no owner had confirmed the clock: before the first activation of a quorum.
+    """
 
     quorum_id: Bytes32
     policy_hash: Bytes32
     version: UInt32
+    time: UnixTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,10 @@ class ActivationRequest(Value):
 @dataclass(frozen=True, slots=True)
 class Spent(Value):
     """What left the quorum in one signed transaction, fee included, how long ago on the granter's clock, and in which
-    transaction: what two appliances both know is counted once."""
+    transaction: what two appliances both know is counted once. A fee bump that adds nothing has 0 sats."""
 
     age_seconds: Seconds
-    amount_sats: PositiveSats
+    amount_sats: Sats
     txid: Bytes32
 
 
@@ -133,7 +139,9 @@ class LogSeal(Value):
 
     ``highest_change`` is the highest index of change that it has signed (None: no change yet). ``ledger`` is what it
     knew to be spent at ``time`` (None: no owner had confirmed the time). It brings back spending, and never the
-    knowledge that there was no other: an older seal is not worth more to a host than none.
+    knowledge that there was no other: an older seal is not worth more to a host than none. ``height`` is the highest
+    height that it heard of, ``policy_version`` and ``policy_hash`` the newest policy that it knew to be in force,
+    ``total_sats`` all that it ever let leave, ``amounts`` what its last payments paid (sats), the oldest first.
     """
 
     quorum_id: Bytes32
@@ -142,10 +150,17 @@ class LogSeal(Value):
     highest_change: KeyIndex | None = None
     time: UnixTime | None = None
     ledger: Annotated[tuple[Spent, ...], Size(0, 5000)] | None = None
+    height: UInt32 | None = None
+    policy_version: UInt32 | None = None
+    policy_hash: Bytes32 | None = None
+    total_sats: Annotated[int, Range(0, (1 << 63) - 1)] = 0
+    amounts: Annotated[tuple[PositiveSats, ...], Size(0, 200)] = ()
 
     def check(self) -> None:
         if (self.time is None) != (self.ledger is None):
             raise MessageError("LogSeal: a ledger and the time of its ages belong together")
+        if (self.policy_version is None) != (self.policy_hash is None):
+            raise MessageError("LogSeal: a policy's version and its hash belong together")
 
 
 STATEMENTS: tuple[type[Value], ...] = (

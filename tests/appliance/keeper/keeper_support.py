@@ -39,17 +39,21 @@ from undercroft_appliance.internal import (
     Question,
     Yielded,
 )
-from undercroft_appliance.keeper import activation, ceremony
+from undercroft_appliance.keeper import activation, birth, ceremony, handover
+from undercroft_appliance.keeper.handover import Handover
 from undercroft_appliance.keeper.keys import Keys
 from undercroft_appliance.keeper.parts import Setup
 from undercroft_appliance.keeper.service import Keeper
 from undercroft_appliance.keeper.wires import Wires
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages import (
+    EMPTY,
     ActivateRequest,
     ArmRequest,
     BatchReply,
     BatchRequest,
+    Done,
+    LockRequest,
     Message,
     Policy,
     RefusalReply,
@@ -70,6 +74,8 @@ WILLING: Final[dict[str, Reaction]] = {
     ceremony.PROMPT_SITE: ALICE.entry.site,
     ceremony.PROMPT_REGION: ALICE.entry.region,
     ceremony.PROMPT_DECLARE: "make",
+    birth.PROMPT_USE: "use",
+    birth.PROMPT_NEXT: "next",
     ceremony.PROMPT_QUORUM: "accept",
     ceremony.PROMPT_POLICY: "approve",
     activation.PROMPT_SITE: ALICE.entry.site,
@@ -119,7 +125,7 @@ class OwnerThread:
         """Wait until the thread has noticed that the keeper is gone."""
         self._thread.join(PATIENCE_SECONDS)
 
-    def told(self) -> str:
+    def text(self) -> str:
         return "\n".join(line for notice in list(self.notices) for line in (notice.title, *notice.lines))
 
 
@@ -138,12 +144,17 @@ class Bench:
         self.host = Channel(self._port_end)
         self.owner = OwnerThread(Channel(panel_end))
         self._own_tty = os.pipe() if tty_fd is None else ()
-        self.wires = Wires(Channel(port), Channel(panel), self._own_tty[0] if self._own_tty else tty_fd or 0)
+        self._tty_fd = self._own_tty[0] if self._own_tty else tty_fd or 0
         self._numbers = itertools.count(1)
-        self.keeper = Keeper(
-            Setup(Network.REGTEST, FIRMWARE, ask_seconds), self.keys, self.wires, self.clock, self._random
-        )
+        self._setup = Setup(Network.REGTEST, FIRMWARE, ask_seconds, addresses=2)
         self._sequence = itertools.count(1)
+        self._begin(None)
+
+    def _begin(self, earlier: Handover | None) -> None:
+        port_rest, panel_rest = (b"", b"") if earlier is None else (earlier.port_rest, earlier.panel_rest)
+        port, _, panel, _ = self._sockets
+        self.wires = Wires(Channel(port, port_rest), Channel(panel, panel_rest), self._tty_fd)
+        self.keeper = Keeper(self._setup, self.keys, self.wires, self.clock, self._random, earlier=earlier)
 
     def _random(self, size: int) -> bytes:
         return next(self._numbers).to_bytes(size, "big")
@@ -159,6 +170,22 @@ class Bench:
             each.close()
         for descriptor in self._own_tty:
             os.close(descriptor)
+
+    def renewed(self) -> Self:
+        """As after every lock: the keeper leaves its handover, and a fresh one goes on with it."""
+        assert not self.keys.is_open
+        if isinstance(self.keys, PlainKeys):
+            self.keys.touched = False
+        descriptor = os.memfd_create("handover")
+        handover.leave(descriptor, self.keeper.handover())
+        self._begin(handover.found(descriptor))
+        os.close(descriptor)
+        return self
+
+    def lock(self, **header: Any) -> Self:
+        """The host locks it, and the next keeper goes on."""
+        assert self.ask(LockRequest(), **header).body == Done(EMPTY)
+        return self.renewed()
 
     # The host.
 
@@ -186,6 +213,18 @@ class Bench:
         assert exact not in reply.message
         return exact
 
+    def told(self) -> str:
+        """All that the owner was shown so far; the panel's thread has come to the end of it."""
+        self.wires.send_panel(Notice("end", ()))
+        deadline = threading.Event()
+        for _ in range(int(PATIENCE_SECONDS * 100)):
+            end = self.owner.notices[-1] if self.owner.notices else None
+            if end is not None and end.title == "end":
+                self.owner.notices.remove(end)
+                return self.owner.text()
+            deadline.wait(0.01)
+        raise AssertionError(f"the panel does not come to an end: {self.owner.text()}")
+
     def last_notice(self, title: str, since: int = 0) -> Notice:
         """The newest notice with this title; the panel's thread may still be on its way to it."""
         deadline = threading.Event()
@@ -194,7 +233,7 @@ class Bench:
             if found:
                 return found[-1]
             deadline.wait(0.01)
-        raise AssertionError(f"no notice {title!r} in: {self.owner.told()}")
+        raise AssertionError(f"no notice {title!r} in: {self.owner.text()}")
 
     def verdicts(self, batch: BatchRequest, **header: Any) -> tuple[Verdict, ...]:
         reply = self.ask(batch, **header).body
@@ -217,17 +256,17 @@ class Bench:
         )
         return dataclasses.replace(good, **changes)
 
-    def activated(self, policy: Policy = POLICY) -> Self:
-        self.ask(self.activation_request(policy))
-        assert self.keeper.session.state == "unlocked", self.owner.told()
+    def activated(self, policy: Policy = POLICY, **changes: Any) -> Self:
+        self.ask(self.activation_request(policy, **changes))
+        assert self.keeper.session.state == "unlocked", self.told()
         return self
 
     def grant(self, ledger: tuple[Spent, ...] | None = (), granter: Person = BOB, **changes: Any) -> ArmRequest:
         good = good_grant(granter, self.person, self.keeper.session.activation_id, ledger)
         return ArmRequest(stated(dataclasses.replace(good, **changes), granter.identity))
 
-    def armed(self, ledger: tuple[Spent, ...] | None = (), policy: Policy = POLICY) -> Self:
-        self.activated(policy)
+    def armed(self, ledger: tuple[Spent, ...] | None = (), policy: Policy = POLICY, **changes: Any) -> Self:
+        self.activated(policy, **changes)
         self.ask(self.grant(ledger, policy_hash=policy.hash))
-        assert self.keeper.session.state == "armed", self.owner.told()
+        assert self.keeper.session.state == "armed", self.told()
         return self

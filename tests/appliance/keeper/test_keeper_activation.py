@@ -19,12 +19,14 @@ from appliance.builders import (
     STRANGER,
     UTC,
     approvals,
+    approved,
     change,
     clearance,
     good_batch,
     good_request_of,
     only,
     stated,
+    successor,
 )
 from appliance.keeper.keeper_support import Bench
 from undercroft_appliance.keeper import activation, refusals
@@ -34,7 +36,6 @@ from undercroft_protocol.messages import (
     ArmRequest,
     Done,
     GrantRequest,
-    LockRequest,
     LogReply,
     LogRequest,
     LogSeal,
@@ -56,7 +57,7 @@ def grant_request(**changes: object) -> GrantRequest:
 
 def granted(bench: Bench, request: GrantRequest | None = None) -> ActivationGrant:
     reply = bench.ask(request or grant_request()).body
-    assert isinstance(reply, StatementReply), bench.owner.told()
+    assert isinstance(reply, StatementReply), bench.told()
     return open_statement(ActivationGrant, reply.statement, (ALICE.entry.identity,))[0]
 
 
@@ -135,8 +136,8 @@ def test_attack_a_policy_of_another_quorum(bench: Bench) -> None:
         approvals(POLICY, ALICE, ALICE),
         approvals(dataclasses.replace(POLICY, refuse_above_sats=10**9), ALICE, BOB),
         approvals(dataclasses.replace(POLICY, quorum_id=b"\x01" * 32), ALICE, BOB),
-        (*approvals(POLICY, ALICE), stated(PolicyApproval(QUORUM.id, POLICY.hash, 1), STRANGER)),
-        (*approvals(POLICY, ALICE), stated(PolicyApproval(QUORUM.id, POLICY.hash, 2), BOB.identity)),
+        (*approvals(POLICY, ALICE), stated(PolicyApproval(QUORUM.id, POLICY.hash, 1, 0), STRANGER)),
+        (*approvals(POLICY, ALICE), stated(PolicyApproval(QUORUM.id, POLICY.hash, 2, 0), BOB.identity)),
         (*approvals(POLICY, ALICE), bytes(100)),
     ],
     ids=["one-owner-twice", "other-rules", "other-quorum", "stranger", "other-version", "garbage"],
@@ -166,7 +167,7 @@ def test_the_log_goes_on_from_its_seal_and_a_shorter_one_does_not_cut_it(bench: 
     assert reply.entries[0].previous == b"\x07" * 32
     newer, _ = open_statement(LogSeal, reply.seal, (ALICE.entry.identity,))
     assert newer.length == reply.entries[-1].number + 1
-    bench.ask(LockRequest())
+    bench.lock()
     bench.ask(bench.activation_request(log_seal=seal))
     again = bench.ask(LogRequest(newer.length)).body
     assert isinstance(again, LogReply)
@@ -180,7 +181,7 @@ def test_the_seal_brings_back_how_far_change_went_and_an_older_one_only_makes_it
         reply = bench.ask(LogRequest(0)).body
         assert isinstance(reply, LogReply)
         assert open_statement(LogSeal, reply.seal, (ALICE.entry.identity,))[0].highest_change == 500
-        bench.ask(LockRequest())
+        bench.lock()
 
 
 def test_an_unlocked_appliance_is_not_activated_again(bench: Bench) -> None:
@@ -238,16 +239,16 @@ def test_attack_who_has_signed_cannot_attest_that_nothing_was_signed(bench: Benc
     bench.clock.seconds += 3600
     batch = only(good_batch(policy_hash=hour.hash), outputs=(clearance(expires=UTC + 86_400), change()))
     assert [one.verdict for one in bench.verdicts(batch, expires=UTC + 86_400)] == ["signed"]
-    bench.ask(LockRequest(), expires=UTC + 86_400)
-    longer = dataclasses.replace(hour, windows=POLICY.windows)
-    bench.activated(longer)
+    bench.lock(expires=UTC + 86_400)
+    longer = successor(hour, windows=POLICY.windows)
+    bench.activated(longer, lineage=(approved(hour, ALICE, BOB),))
     assert granted(bench, grant_request(policy_hash=longer.hash)).ledger is None
 
 
 def test_a_locked_appliance_still_knows_what_it_signed(bench: Bench) -> None:
     bench.armed()
     (verdict,) = bench.verdicts(good_batch())
-    bench.ask(LockRequest())
+    bench.lock()
     bench.clock.seconds += 100
     bench.activated()
     assert granted(bench).ledger == (Spent(100, PAID_SATS + FEE_SATS, verdict.txid),)
@@ -369,7 +370,7 @@ def test_attack_a_grant_is_used_again_after_a_lock(bench: Bench) -> None:
     bench.activated()
     old = bench.grant()
     bench.ask(old)
-    bench.ask(LockRequest())
+    bench.lock()
     bench.activated()
     assert bench.refusal(old).startswith(refusals.GRANT_OTHER_ACTIVATION.name)
 

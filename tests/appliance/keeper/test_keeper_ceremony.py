@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from appliance.builders import ALICE, POLICY, QUORUM, STRANGER, VAULT, PlainKeys, public
+from appliance.builders import ALICE, POLICY, QUORUM, STRANGER, VAULT, PlainKeys, public, successor
 from appliance.keeper.keeper_support import Bench
 from undercroft_appliance.errors import EnvelopeError, PassphraseMismatchError, WrongPassphraseError
 from undercroft_appliance.keeper import ceremony, refusals
@@ -30,7 +30,7 @@ OFFER = QuorumOffer(QUORUM, ALICE.envelope(None))
 
 def statement(bench: Bench, body: DeclareRequest | QuorumOffer | PolicyOffer) -> bytes:
     reply = bench.ask(body).body
-    assert isinstance(reply, StatementReply), bench.owner.told()
+    assert isinstance(reply, StatementReply), bench.told()
     return reply.statement
 
 
@@ -60,13 +60,13 @@ def test_a_quorum_is_shown_whole_and_accepted(bench: Bench) -> None:
 def test_a_policy_is_shown_whole_and_approved_and_does_not_come_into_force(bench: Bench) -> None:
     bench.ask(OFFER)
     approval, _ = open_statement(PolicyApproval, statement(bench, PolicyOffer(POLICY)), (ALICE.entry.identity,))
-    assert approval == PolicyApproval(QUORUM.id, POLICY.hash, POLICY.version)
+    assert approval == PolicyApproval(QUORUM.id, POLICY.hash, POLICY.version, 0)
     assert bench.keeper.session.policy is None
 
 
-def test_an_armed_appliance_approves_a_new_policy_and_goes_on_with_the_old_one(bench: Bench) -> None:
+def test_an_armed_appliance_approves_a_looser_policy_and_goes_on_with_the_old_one(bench: Bench) -> None:
     bench.armed()
-    newer = dataclasses.replace(POLICY, version=2)
+    newer = successor(refuse_above_sats=POLICY.refuse_above_sats + 1)
     open_statement(PolicyApproval, statement(bench, PolicyOffer(newer)), (ALICE.entry.identity,))
     assert bench.keeper.session.policy == POLICY
 

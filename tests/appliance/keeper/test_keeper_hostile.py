@@ -20,14 +20,16 @@ from appliance.builders import (
     UTC,
     FakeClock,
     PlainKeys,
+    approved,
     change,
     clearance,
     good_batch,
     only,
     stated,
+    successor,
 )
 from appliance.keeper.keeper_support import PATIENCE_SECONDS, Bench
-from undercroft_appliance.errors import ChannelError, MemoryUnavailableError
+from undercroft_appliance.errors import MemoryUnavailableError
 from undercroft_appliance.internal import Outbound, Question
 from undercroft_appliance.keeper import __main__ as keeper_main
 from undercroft_appliance.keeper import batches, refusals
@@ -41,7 +43,6 @@ from undercroft_protocol.messages import (
     Done,
     FreezeOrder,
     FreezeRequest,
-    LockRequest,
     Policy,
     PolicyOffer,
     RefusalReply,
@@ -84,7 +85,7 @@ def test_attack_one_owner_belittles_in_a_grant_what_the_other_has_signed(bench: 
     rules = tight()
     bench.armed((), rules)
     (verdict,) = bench.verdicts(good_batch(policy_hash=rules.hash))
-    bench.ask(LockRequest())
+    bench.lock()
     bench.clock.seconds += 10
     bench.armed((Spent(0, 1, verdict.txid),), rules)
     assert words(bench, good_batch(policy_hash=rules.hash, first=1)) == ["refused"]
@@ -98,9 +99,9 @@ def test_attack_short_windows_for_an_hour_so_that_the_long_ones_find_nothing(ben
     bench.clock.seconds += HOUR
     assert words(bench, lasting(good_batch(policy_hash=short.hash, first=1), "w-1")) == ["signed"]
     bench.clock.seconds += HOUR
-    bench.ask(LockRequest(), expires=LATE)
-    long = dataclasses.replace(POLICY, windows=(*short.windows, Window(86_400, PAID_SATS * 2, PAID_SATS * 2)))
-    bench.armed((), long)
+    bench.lock(expires=LATE)
+    long = successor(short, windows=(*short.windows, Window(86_400, PAID_SATS * 2, PAID_SATS * 2)))
+    bench.armed((), long, lineage=(approved(short, ALICE, BOB),))
     assert words(bench, lasting(good_batch(policy_hash=long.hash, first=2), "w-2")) == ["refused"]
     assert refusals.WINDOW_UNKNOWN.name in "\n".join(bench.last_notice("Batch: 1 refused").lines)
 
@@ -177,14 +178,12 @@ def test_attack_a_stopped_keeper_goes_on_with_a_batch_after_its_life_is_over(
 
     def wakes_up(_timeout: float, *, terminal: bool = False) -> Event:
         assert not terminal
-        if bench.keeper.session.state == "empty":
-            raise ChannelError("the end of this test")
         bench.clock.seconds += POLICY.activation_seconds
         return FromPort(data)
 
     monkeypatch.setattr(bench.wires, "next", wakes_up)
-    with pytest.raises(ChannelError, match="the end of this test"):
-        bench.keeper.run()
+    bench.keeper.run()
+    assert bench.keeper.session.state == "empty"
     reply = bench.host.receive(PATIENCE_SECONDS)
     assert isinstance(reply, Outbound)
     body = open_reply(reply.data, None).body
@@ -201,7 +200,7 @@ def test_attack_an_answer_that_comes_after_the_life_is_over_counts_for_nothing()
             return "approve"
 
         bench.owner.answers["Do you approve every rule?"] = after_a_night
-        exact = bench.refusal(PolicyOffer(dataclasses.replace(POLICY, version=2)))
+        exact = bench.refusal(PolicyOffer(successor()))
         assert exact == refusals.INTERRUPTED.name
         assert bench.keeper.session.state == "empty"
 

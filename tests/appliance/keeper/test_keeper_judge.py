@@ -21,47 +21,20 @@ from appliance.builders import (
     only,
     previous_transaction,
 )
+from appliance.keeper.judge_support import BOOK, NOW, judged, outcome, standing
 from undercroft_appliance.keeper import refusals
 from undercroft_appliance.keeper.history import History
-from undercroft_appliance.keeper.judge import (
-    HOLD,
-    MOST_HEIGHT_STEP,
-    REFUSE,
-    SIGN,
-    Judged,
-    Standing,
-    judge,
-    judge_transaction,
-)
+from undercroft_appliance.keeper.judge import HOLD, REFUSE, SIGN, Standing, judge, judge_transaction
 from undercroft_appliance.keeper.ledger import MOST_ENTRIES, Entry, Ledger
 from undercroft_appliance.keeper.prove import prove
 from undercroft_appliance.keeper.refusals import Refusal, RefusalCode
 from undercroft_protocol.messages import BatchRequest, Coin, Policy, Window
 
-NOW = 100_000.0
 LEAVES = PAID_SATS + FEE_SATS
 
 
-def standing(*entries: Entry, history: History | None = None, height: int | None = None) -> Standing:
-    known = Ledger(float("-inf"), entries)
-    return Standing(NOW, UTC, known, History() if history is None else history, height)
-
-
-def judged(batch: BatchRequest, policy: Policy = POLICY, where: Standing | None = None) -> Judged:
-    batch = dataclasses.replace(batch, policy_hash=policy.hash)
-    proven = prove(batch, QUORUM, DESCRIPTOR, change_gap=20, change_signed=-1)
-    return judge(proven, policy, standing() if where is None else where)
-
-
-def outcome(
-    batch: BatchRequest, policy: Policy = POLICY, where: Standing | None = None
-) -> tuple[str, tuple[RefusalCode, ...]]:
-    judgement = judged(batch, policy, where).judgements[0]
-    return judgement.action, tuple(finding.code for finding in judgement.findings)
-
-
 def refused_whole(batch: BatchRequest, policy: Policy | None = POLICY, where: Standing | None = None) -> RefusalCode:
-    proven = prove(batch, QUORUM, DESCRIPTOR, change_gap=20, change_signed=-1)
+    proven = prove(batch, QUORUM, BOOK, change_gap=20, change_signed=-1)
     with pytest.raises(Refusal) as caught:
         judge(proven, policy, standing() if where is None else where)
     return caught.value.code
@@ -90,8 +63,10 @@ def test_attack_chain_height_goes_back() -> None:
 
 
 def test_attack_chain_height_jumps() -> None:
-    assert refused_whole(good_batch(), where=standing(height=HEIGHT - MOST_HEIGHT_STEP - 1)) is refusals.HEIGHT_JUMP
-    assert outcome(good_batch(), where=standing(height=HEIGHT - MOST_HEIGHT_STEP))[0] == SIGN
+    policy = dataclasses.replace(POLICY, most_height_step=12)
+    batch = good_batch(policy_hash=policy.hash)
+    assert refused_whole(batch, policy, standing(height=HEIGHT - 13)) is refusals.HEIGHT_JUMP
+    assert outcome(batch, policy, standing(height=HEIGHT - 12))[0] == SIGN
 
 
 def test_attack_too_many_inputs() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-from appliance.builders import DESCRIPTOR, HEIGHT, POLICY, QUORUM, UTC, VAULT, good_batch, public
+from appliance.builders import BOOK, DESCRIPTOR, HEIGHT, POLICY, QUORUM, UTC, VAULT, good_batch, public
 from undercroft_appliance.keeper.history import History
 from undercroft_appliance.keeper.judge import SIGN, Standing, judge
 from undercroft_appliance.keeper.ledger import Ledger
 from undercroft_appliance.keeper.parse import Expected, parse
-from undercroft_appliance.keeper.prove import ProvenTransaction, prove
+from undercroft_appliance.keeper.prove import prove
+from undercroft_appliance.keeper.proven import ProvenTransaction
 from undercroft_appliance.keeper.refusals import Refusal
 from undercroft_protocol import cose
 from undercroft_protocol.messages import BatchRequest, RequestHeader, seal_request
@@ -28,7 +29,7 @@ def signed_by(data: bytes) -> tuple[ProvenTransaction, ...]:
     body = parse(data, EXPECTED).body
     if not isinstance(body, BatchRequest):
         return ()
-    proven = prove(body, QUORUM, DESCRIPTOR, change_gap=POLICY.change_gap, change_signed=-1)
+    proven = prove(body, QUORUM, BOOK, change_gap=POLICY.change_gap, change_signed=-1)
     standing = Standing(1000.0, UTC, Ledger(float("-inf")), History(), HEIGHT)
     judged = judge(proven, POLICY, standing)
     return tuple(judgement.proven for judgement in judged.judgements if judgement.action == SIGN)
@@ -62,7 +63,5 @@ def test_attack_a_host_with_the_vault_key_breaks_batches_byte_by_byte() -> None:
             # Whatever else the host may vary, money goes to cleared payees, back to the quorum, or is a bounded fee.
             assert set(transaction.payees) <= cleared
             assert transaction.fee_sats <= POLICY.most_fee_sats
-            assert transaction.change is None or transaction.change.script == DESCRIPTOR.script(
-                1, transaction.change.index
-            )
+            assert all(one.script == DESCRIPTOR.script(1, one.index) for one in transaction.change)
     assert refused > ROUNDS // 2

@@ -30,9 +30,11 @@ from appliance.builders import (
 )
 from appliance.keeper.keeper_support import PATIENCE_SECONDS, WILLING
 from undercroft_appliance.channel import Channel
+from undercroft_appliance.endings import HANDED_OVER, OTHER_GONE
 from undercroft_appliance.errors import ChannelError
 from undercroft_appliance.internal import Answer, Inbound, Notice, Outbound, PassphraseTurn, Question, Yielded
 from undercroft_appliance.keeper import __main__ as keeper_main
+from undercroft_appliance.keeper import birth
 from undercroft_appliance.keeper.owner import TURN_TITLE
 from undercroft_protocol import cose
 from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
@@ -74,6 +76,7 @@ from undercroft_protocol.messages import (
 )
 
 PASSPHRASE = b"correct horse battery staple\n"
+DICE = b"1352 4616 3254 1123 6554 2413 3615 2442 5136 1653 4251 3246 1561 2\n"
 PLACES = (("alice", "Zurich vault", "europe"), ("bob", "Singapore vault", "asia"), ("carol", "Denver vault", "america"))
 
 
@@ -89,21 +92,31 @@ class Device:
         master, terminal = pty.openpty()
         port, keeper_port = socket.socketpair()
         panel, keeper_panel = socket.socketpair()
-        descriptors = (keeper_port.fileno(), keeper_panel.fileno(), terminal)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "undercroft_appliance.keeper", "--network", "regtest", "--kdf", "demo",
-             "--firmware-hash", FIRMWARE.hex(), "--port-fd", str(descriptors[0]), "--panel-fd", str(descriptors[1]),
-             "--tty-fd", str(descriptors[2])],
-            pass_fds=descriptors, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        for each in (keeper_port, keeper_panel):
-            each.close()
-        os.close(terminal)
+        # As the supervisor does, so that one keeper can follow another.
+        self._inherited = (keeper_port, keeper_panel)
+        self._descriptors = (keeper_port.fileno(), keeper_panel.fileno(), terminal, os.memfd_create("handover"))
         self._master = master
+        self.process = self._started()
         self._port = Channel(port)
         self._panel = Channel(panel)
         self._owner = threading.Thread(target=self._live, daemon=True)
         self._owner.start()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        port, panel, terminal, handover = map(str, self._descriptors)
+        return subprocess.Popen(
+            [sys.executable, "-m", "undercroft_appliance.keeper", "--network", "regtest", "--kdf", "demo",
+             "--firmware-hash", FIRMWARE.hex(), "--port-fd", port, "--panel-fd", panel, "--tty-fd", terminal,
+             "--handover-fd", handover],
+            pass_fds=self._descriptors, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def follow(self) -> None:
+        """Wait until the keeper has handed over, then start the next one and learn its activation id."""
+        assert self.process.wait(PATIENCE_SECONDS) == HANDED_OVER
+        self._close_stderr()
+        self.process = self._started()
+        self.begin()
 
     def _live(self) -> None:
         while True:
@@ -119,6 +132,8 @@ class Device:
                 self._panel.send(Yielded(message.number))
             elif isinstance(message, Notice) and message.title == TURN_TITLE and ":" in message.lines[0]:
                 os.write(self._master, PASSPHRASE)
+            elif isinstance(message, Notice) and message.title == birth.TITLE_DICE and "taken:" in message.lines[0]:
+                os.write(self._master, DICE)
 
     def ask(self, body: Value) -> Message[ReplyHeader]:
         self.sequence += 1
@@ -143,10 +158,16 @@ class Device:
         code = self.process.wait(PATIENCE_SECONDS)
         self._panel.close()
         self._port.close()
+        for end in self._inherited:
+            end.close()
+        self._close_stderr()
+        for descriptor in (self._master, *self._descriptors[2:]):
+            os.close(descriptor)
+        return code
+
+    def _close_stderr(self) -> None:
         if self.process.stderr is not None:
             self.process.stderr.close()
-        os.close(self._master)
-        return code
 
 
 @pytest.fixture
@@ -164,6 +185,7 @@ def test_three_keepers_make_a_quorum_two_are_armed_and_sign(devices: tuple[Devic
         device.begin()
         data = device.statement(DeclareRequest("regtest"))
         declared.append(Declaration.from_bytes(_payload(data)))
+        device.follow()
     owners = sorted(
         (Owner(one.name, one.site, one.region, one.fingerprint, one.xpub, one.identity) for one in declared),
         key=lambda owner: owner.xpub,
@@ -182,7 +204,7 @@ def test_three_keepers_make_a_quorum_two_are_armed_and_sign(devices: tuple[Devic
     asked = []
     for device, envelope in zip((first, second), envelopes, strict=False):
         assert device.ask(LockRequest()).body == Done("empty")
-        device.begin()
+        device.follow()
         asked.append(device.statement(ActivateRequest(quorum, envelope, policy, approvals, UTC, None)))
         open_statement(ActivationRequest, asked[-1], quorum.identities)
     for granter, grantee, request in ((first, second, asked[1]), (second, first, asked[0])):
@@ -206,9 +228,12 @@ def test_a_keeper_ends_with_a_line_without_data_when_its_port_is_gone() -> None:
     device = Device(*PLACES[0])
     device.begin()
     device._port.close()
-    assert device.process.wait(PATIENCE_SECONDS) == 1
+    device._inherited[0].close()
+    assert device.process.wait(PATIENCE_SECONDS) == OTHER_GONE
     assert device.process.stderr is not None
-    assert device.process.stderr.read() == b"keeper: ended by ChannelError\n"
+    told = device.process.stderr.read()
+    assert told.startswith(b"keeper: ")
+    assert told.endswith(b"the other process is gone\n")
     device.end()
 
 

@@ -8,6 +8,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from appliance.builders import (
+    BOOK,
     COIN_SATS,
     DESCRIPTOR,
     FEE_SATS,
@@ -24,7 +25,9 @@ from appliance.builders import (
     previous_transaction,
 )
 from undercroft_appliance.keeper import refusals
-from undercroft_appliance.keeper.prove import HIGHEST_INDEX, ProvenBatch, prove
+from undercroft_appliance.keeper.prove import prove
+from undercroft_appliance.keeper.prove_rules import HIGHEST_INDEX
+from undercroft_appliance.keeper.proven import ProvenBatch
 from undercroft_appliance.keeper.refusals import Refusal, RefusalCode
 from undercroft_protocol.bitcoin.amounts import MAX_MONEY_SATS
 from undercroft_protocol.bitcoin.script import multisig_script, p2wsh_script
@@ -35,7 +38,7 @@ GAP = 20
 
 
 def proved(batch: BatchRequest, *, change_signed: int = -1) -> ProvenBatch:
-    return prove(batch, QUORUM, DESCRIPTOR, change_gap=GAP, change_signed=change_signed)
+    return prove(batch, QUORUM, BOOK, change_gap=GAP, change_signed=change_signed)
 
 
 def refused(batch: BatchRequest) -> RefusalCode:
@@ -59,7 +62,7 @@ def test_a_good_transaction_is_put_together_from_what_was_found() -> None:
 
 def test_a_transaction_without_change_and_one_without_payees_are_good() -> None:
     whole = only(good_batch(), outputs=(clearance(amount_sats=COIN_SATS - FEE_SATS),))
-    assert proved(whole).transactions[0].change is None
+    assert proved(whole).transactions[0].change == ()
     consolidation = only(good_batch(), outputs=(change(amount_sats=COIN_SATS - FEE_SATS),))
     assert proved(consolidation).transactions[0].leaves_sats == FEE_SATS
 
@@ -188,9 +191,9 @@ def test_attack_change_where_nobody_finds_it(index: int) -> None:
 
 def test_change_may_lie_a_gap_above_what_is_known() -> None:
     outputs = (clearance(), change(GAP))
-    assert proved(only(good_batch(), outputs=outputs)).transactions[0].change is not None
+    assert proved(only(good_batch(), outputs=outputs)).transactions[0].change
     outputs = (clearance(), change(GAP + 7))
-    assert proved(only(good_batch(), outputs=outputs), change_signed=7).transactions[0].change is not None
+    assert proved(only(good_batch(), outputs=outputs), change_signed=7).transactions[0].change
 
 
 def test_attack_a_made_up_coin_far_out_lifts_the_bound_for_the_change_of_another_transaction() -> None:
@@ -221,7 +224,7 @@ def test_attack_change_beyond_the_highest_index_of_all_whatever_was_signed_befor
 
 
 def test_attack_flood_of_change_outputs() -> None:
-    outputs = (clearance(), change(0, 1_000_000), change(1, 1_000_000))
+    outputs = (clearance(), *(change(index, 1_000_000) for index in range(3)))
     assert refused(only(good_batch(), outputs=outputs)) is refusals.CHANGE_COUNT
 
 

@@ -11,7 +11,6 @@ from undercroft_protocol.errors import MessageError
 from undercroft_protocol.messages import (
     ActivationGrant,
     GrantRequest,
-    LockRequest,
     LogReply,
     LogRequest,
     LogSeal,
@@ -61,7 +60,7 @@ def test_attack_an_empty_grant_does_not_erase_what_the_own_seal_remembers(bench:
     bench.ask(bench.grant(()))
     (verdict,) = bench.verdicts(good_batch(paid_sats=40_000_000, coin_sats=50_000_000))
     assert verdict.verdict == "refused"
-    assert refusals.WINDOW_LIMIT.name in bench.owner.told()
+    assert refusals.WINDOW_LIMIT.name in bench.told()
 
 
 def test_attack_an_own_seal_does_not_make_an_unknown_window_known(bench: Bench) -> None:
@@ -69,7 +68,7 @@ def test_attack_an_own_seal_does_not_make_an_unknown_window_known(bench: Bench) 
     bench.ask(bench.grant(None))
     (verdict,) = bench.verdicts(good_batch())
     assert verdict.verdict == "refused"
-    assert refusals.WINDOW_UNKNOWN.name in bench.owner.told()
+    assert refusals.WINDOW_UNKNOWN.name in bench.told()
 
 
 def test_what_was_sealed_has_left_the_window_when_enough_time_has_passed(bench: Bench) -> None:
@@ -104,6 +103,6 @@ def test_attack_any_other_word_carries_no_ledger(bench: Bench, word: str) -> Non
 def test_attack_an_older_seal_does_not_replace_what_is_remembered_since_start(bench: Bench) -> None:
     bench.armed()
     (verdict,) = bench.verdicts(good_batch())
-    bench.ask(LockRequest())
+    bench.lock()
     bench.ask(bench.activation_request(log_seal=sealed(100)))
     assert granted(bench).ledger == (Spent(0, PAID_SATS + FEE_SATS, verdict.txid),)

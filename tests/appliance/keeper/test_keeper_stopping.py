@@ -23,11 +23,13 @@ from appliance.builders import (
     good_batch,
     only,
     stated,
+    successor,
 )
 from appliance.keeper.keeper_support import PATIENCE_SECONDS, Bench
 from undercroft_appliance.internal import Command, Outbound, Question, Withdrawn
 from undercroft_appliance.keeper import activation, refusals
 from undercroft_appliance.keeper.session import CEREMONY_SECONDS, MOST_REFUSALS
+from undercroft_appliance.keeper.text import moment
 from undercroft_protocol.messages import (
     Done,
     FreezeOrder,
@@ -81,7 +83,7 @@ def test_attack_a_new_message_while_an_approval_is_on_the_screen_has_to_wait(ben
         return "approve"
 
     bench.owner.answers["Do you approve every rule?"] = another
-    assert isinstance(bench.ask(PolicyOffer(dataclasses.replace(POLICY, version=2))).body, StatementReply)
+    assert isinstance(bench.ask(PolicyOffer(successor())).body, StatementReply)
     assert [reply.body.code for reply in replies[:2] if isinstance(reply.body, RefusalReply)] == [
         refusals.BUSY.coarse
     ] * 2
@@ -93,7 +95,7 @@ def test_a_freeze_by_any_owner_acts_at_once_and_the_open_question_is_void(bench:
     bench.armed()
     frozen = bench.sealed(freeze_by(BOB), sender, sequence=0, activation_id=bytes(16))
     while_asking(bench, "Do you approve every rule?", lambda: bench.send(frozen))
-    exact = bench.refusal(PolicyOffer(dataclasses.replace(POLICY, version=2)))
+    exact = bench.refusal(PolicyOffer(successor()))
     assert exact.startswith(refusals.INTERRUPTED.name)
     reply = answered(bench)
     assert (reply.body, reply.sender) == (Done("empty"), ALICE.entry.identity)
@@ -135,7 +137,7 @@ def test_a_life_that_ends_while_a_question_is_open_locks(bench: Bench) -> None:
         bench.clock.seconds += POLICY.activation_seconds
 
     bench.owner.answers["Do you approve every rule?"] = wait_for_ever
-    exact = bench.refusal(PolicyOffer(dataclasses.replace(POLICY, version=2)))
+    exact = bench.refusal(PolicyOffer(successor()))
     assert exact.split(":")[0] in (refusals.INTERRUPTED.name, refusals.OWNER_TIMEOUT.name)
     bench.keeper.tick()
     assert bench.keeper.session.state == "empty"
@@ -150,7 +152,8 @@ def test_after_a_freeze_only_a_fresh_activation_goes_on(bench: Bench) -> None:
     for body in (good_batch(), QuorumOffer(QUORUM, ALICE.envelope(None)), LogRequest(0)):
         assert bench.refusal(body).startswith(refusals.FROZEN.name)
     bench.activated()
-    assert "WARNING: this quorum was frozen: by bob: phone stolen" in bench.owner.questions[-2].lines
+    warning = f"WARNING: this quorum was frozen: by bob, {moment(UTC)}: phone stolen"
+    assert warning in bench.owner.questions[-2].lines
     bench.ask(bench.grant())
     assert [one.verdict for one in bench.verdicts(good_batch())] == ["signed"]
     assert bench.keeper.session.frozen == {}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance.panel.panel_support import IDLE, PATIENCE_SECONDS, Stage
+from undercroft_appliance.endings import OTHER_GONE
 from undercroft_appliance.internal import (
     Answer,
     Command,
@@ -20,7 +21,6 @@ from undercroft_appliance.internal import (
     Withdrawn,
     Yielded,
 )
-from undercroft_appliance.supervisor import KEEPER_GONE
 
 COMPARE = Question(7, "Quorum code", ("code 7F3A 99C1",), "Is it the same on all three?", ("accept", "decline"))
 NAME = Question(8, "Name", (), "What is this site called?", ())
@@ -189,7 +189,7 @@ def test_a_notice_does_not_lose_what_is_being_typed(stage: Stage) -> None:
     assert stage.received() == Answer(8, "north")
 
 
-@pytest.mark.parametrize("word", ["lock", "held", "freeze", "status", "help", " Help "])
+@pytest.mark.parametrize("word", ["lock", "held", "freeze", "log", "status", "help", " Help "])
 def test_commands_are_passed_on_between_questions(stage: Stage, word: str) -> None:
     stage.type(f"{word}\n")
     assert stage.received() == Command(word.strip().lower())
@@ -208,6 +208,23 @@ def test_the_words_that_stop_work_while_a_question_is_open_or_half_shown(
     asked(stage, COMPARE)
     stage.type(f"{word}\n")
     assert stage.received() == Command(word)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("freeze The courier has vanished", "freeze The courier has vanished"),
+        ("FREEZE  twice", "freeze  twice"),
+        ("freeze caf\u00e9", "freeze caf??"),
+        ("freeze " + "x" * 300, "freeze " + "x" * 193),
+    ],
+)
+def test_a_reason_may_follow_a_freeze_and_never_keeps_it_from_working(stage: Stage, line: str, command: str) -> None:
+    stage.type(f"{line}\n")
+    assert stage.received() == Command(command)
+    asked(stage, COMPARE)
+    stage.type(f"{line}\n")
+    assert stage.received() == Command(command)
 
 
 def test_a_passphrase_is_read_by_the_keeper_and_never_by_the_panel(stage: Stage) -> None:
@@ -270,7 +287,7 @@ def test_a_turn_that_is_over_before_the_panel_looks_leaves_it_working(stage: Sta
 
 def test_the_panel_ends_when_the_keeper_does(stage: Stage) -> None:
     stage.keeper.close()
-    assert stage.process.wait(PATIENCE_SECONDS) == KEEPER_GONE
+    assert stage.process.wait(PATIENCE_SECONDS) == OTHER_GONE
 
 
 def test_the_panel_ends_when_its_terminal_hangs_up(stage: Stage) -> None:
@@ -283,4 +300,4 @@ def test_the_panel_ends_when_its_terminal_hangs_up(stage: Stage) -> None:
 
 def test_a_message_that_is_none_for_a_panel_ends_it(stage: Stage) -> None:
     stage.keeper.send(Outbound(b"x"))
-    assert stage.process.wait(PATIENCE_SECONDS) == KEEPER_GONE
+    assert stage.process.wait(PATIENCE_SECONDS) == OTHER_GONE

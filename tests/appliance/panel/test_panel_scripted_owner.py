@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from undercroft_appliance.internal import (
     Question,
     Yielded,
 )
-from undercroft_appliance.keeper import activation, ceremony
+from undercroft_appliance.keeper import activation, birth, ceremony
 from undercroft_appliance.keeper.owner import TURN_TITLE
 from undercroft_appliance.keeper.text import moment
 from undercroft_demo.owner import Answer as OwnersAnswer
@@ -51,6 +52,8 @@ def time_question(utc: int) -> Question:
         (Question(9, ceremony.TITLE_DECLARE, ("The host asks.",), ceremony.PROMPT_SITE, ()), "vault-north"),
         (Question(9, ceremony.TITLE_DECLARE, ("The host asks.",), ceremony.PROMPT_REGION, ()), "north"),
         (Question(9, ceremony.TITLE_DECLARE, (), ceremony.PROMPT_DECLARE, ceremony.CHOICES_DECLARE), "make"),
+        (Question(9, birth.TITLE_KEY, ("Fingerprint 01020304",), birth.PROMPT_USE, birth.CHOICES_USE), "use"),
+        (Question(9, birth.TITLE_CHECK, ("0001-0203",), birth.PROMPT_NEXT, birth.CHOICES_NEXT), "next"),
         (QUORUM, "accept"),
         (POLICY, "approve"),
         (
@@ -96,6 +99,22 @@ def test_the_owner_types_the_passphrase_only_where_it_is_not_shown(stage: Stage,
     owner.type("no")
     assert stage.received() == Answer(7, "no")
     assert "only for tests" not in owner.transcript
+
+
+def test_the_owner_rolls_new_dice_for_each_key_and_checks_as_many_as_told(stage: Stage, owner: ScriptedOwner) -> None:
+    owner.checks = 2
+    choice = Question(9, birth.TITLE_KEY, ("Fingerprint 01020304",), birth.PROMPT_USE, birth.CHOICES_USE)
+    for number, answer in enumerate(("check", "check", "use")):
+        stage.keeper.send(PassphraseTurn(number, birth.PROMPT_DICE))
+        assert stage.received() == Yielded(number)
+        stage.keeper.send(Notice(birth.TITLE_DICE, ("0 of at least 50 characters taken: ",)))
+        rolled = os.read(stage.slave, 100)
+        assert rolled == owner.rolls[number].encode() + b"\n"
+        assert set(rolled.strip()) <= set(b"123456")
+        stage.keeper.send(PassphraseOver(number))
+        stage.keeper.send(dataclasses.replace(choice, number=100 + number))
+        assert stage.received() == Answer(100 + number, answer)
+    assert len(set(owner.rolls)) == 3
 
 
 def test_one_question_gets_one_answer_whatever_is_shown_in_between(stage: Stage, owner: ScriptedOwner) -> None:

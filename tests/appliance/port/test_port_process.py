@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from undercroft_appliance.channel import Channel
+from undercroft_appliance.endings import OTHER_GONE
 from undercroft_appliance.internal import Inbound, Notice, Outbound
 from undercroft_appliance.port.relay import MAX_LINE_MESSAGE_BYTES, MAX_WAITING
-from undercroft_appliance.supervisor import KEEPER_GONE
 from undercroft_demo.cable import Cable
 from undercroft_protocol.errors import LinkError
 from undercroft_protocol.messages.codec import Value
@@ -148,9 +148,9 @@ def test_a_line_that_is_not_there_ends_the_port_with_its_reason(tmp_path: Path) 
 
 def test_the_port_ends_when_the_keeper_does(port: Port) -> None:
     port.keeper.close()
-    assert port.process.wait(PATIENCE_SECONDS) == KEEPER_GONE
+    assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
 
 
 def test_a_message_that_is_none_for_a_port_ends_it(port: Port) -> None:
     port.keeper.send(Notice("title", ()))
-    assert port.process.wait(PATIENCE_SECONDS) == KEEPER_GONE
+    assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE

@@ -11,6 +11,7 @@ import os
 import pty
 import termios
 from dataclasses import dataclass
+from pathlib import Path
 
 import nacl.bindings
 import pytest
@@ -20,13 +21,22 @@ from embit import bip32
 from nacl.signing import SigningKey
 
 from undercroft_appliance.errors import MemoryUnavailableError
-from undercroft_appliance.keeper.secrets import TEST_BOUNDS, TEST_COST, KernelEntropy, Keyring
+from undercroft_appliance.keeper.secrets import (
+    TEST_BOUNDS,
+    TEST_COST,
+    KernelEntropy,
+    Keyring,
+    NewKey,
+    PublicParts,
+)
 from undercroft_appliance.keeper.secrets.memory import GuardedMemory, Kind, Slot
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages import Envelope
 
 PASSPHRASE = b"Vexing quartz 9153, jumbo flywheel"
 """Only a test's; no part of it occurs elsewhere in a Python process, so that the scan can count its copies."""
+DICE = b"31415926535897932384626433832795028841971693993751"
+"""Fifty characters, the fewest that are enough."""
 OTHER_PASSPHRASE = b"quite another passphrase"
 QUORUM = hashlib.sha256(b"a quorum").digest()
 OTHER_QUORUM = hashlib.sha256(b"another quorum").digest()
@@ -81,13 +91,15 @@ class PassphraseOwner:
 
 
 class FixedEntropy(KernelEntropy):
-    """Gives always the same seed."""
+    """Gives always the same system bytes, once it has passed the self-test."""
 
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
+    system: bytes | None = None
 
     def fill(self, slot: Slot) -> None:
-        slot.store_public(self._seed)
+        if self.system is None:
+            super().fill(slot)
+        else:
+            slot.store_public(self.system)
 
 
 def require_kind(kind: Kind) -> None:
@@ -100,9 +112,12 @@ def require_kind(kind: Kind) -> None:
         pytest.skip(str(reason))
 
 
-def new_keyring(seed: bytes | None = None, network: Network = Network.REGTEST) -> Keyring:
-    entropy = KernelEntropy() if seed is None else FixedEntropy(seed)
-    return Keyring(network=network, entropy=entropy, kdf_bounds=TEST_BOUNDS, kdf_cost=TEST_COST)
+def new_keyring(system: bytes | None = None, network: Network = Network.REGTEST) -> Keyring:
+    """A keyring whose system bytes are these, or random."""
+    entropy = FixedEntropy()
+    ring = Keyring(network=network, entropy=entropy, kdf_bounds=TEST_BOUNDS, kdf_cost=TEST_COST)
+    entropy.system = system
+    return ring
 
 
 def typed(keyring: Keyring, owner: PassphraseOwner, passphrase: bytes = PASSPHRASE) -> Keyring:
@@ -112,9 +127,29 @@ def typed(keyring: Keyring, owner: PassphraseOwner, passphrase: bytes = PASSPHRA
     return keyring
 
 
+def rolled(keyring: Keyring, owner: PassphraseOwner, dice: bytes = DICE) -> PublicParts:
+    """The public parts of a new key, mixed of the system's bytes and the owner's dice."""
+    keyring.draw_entropy()
+    owner.will_type(dice)
+    keyring.read_entropy(owner.tty, owner.announce)
+    return keyring.mix_entropy()
+
+
+def born(keyring: Keyring, owner: PassphraseOwner) -> NewKey:
+    """A new key, sealed under the passphrase."""
+    rolled(keyring, owner)
+    return typed(keyring, owner).create_key()
+
+
+def mixed_seed(system: bytes, dice: bytes = DICE) -> bytes:
+    """What the keyring's seed must be, by hashlib alone."""
+    tag = hashlib.sha256(b"undercroft/1/seed").digest()
+    return hashlib.sha256(tag + tag + system + dice).digest()
+
+
 def bound_envelope(keyring: Keyring, owner: PassphraseOwner, quorum_id: bytes = QUORUM) -> Envelope:
     """An envelope of a new key, bound to the quorum; the keyring is locked afterwards."""
-    draft = typed(keyring, owner).create_key().envelope
+    draft = born(keyring, owner).envelope
     envelope = typed(keyring, owner).rebind(draft, quorum_id)
     keyring.wipe()
     return envelope
@@ -181,3 +216,12 @@ def core_signature(secret: bytes, digest: bytes) -> bytes:
         extra = secp_ffi.new("unsigned char[32]", counter.to_bytes(32, "little"))
         signature = key.sign(digest, hasher=None, custom_nonce=(secp_ffi.NULL, extra))
     return signature
+
+
+def vm_flags(address: int) -> set[str]:
+    """The kernel's flags of the map that begins at this address (proc(5), smaps)."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    for line in lines:
+        if line.startswith(f"{address:x}-"):
+            return set(next(rest for rest in lines if rest.startswith("VmFlags")).split()[1:])
+    raise AssertionError("no such map")

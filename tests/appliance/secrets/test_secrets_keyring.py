@@ -15,10 +15,13 @@ from appliance.secrets.secrets_support import (
     PASSPHRASE,
     QUORUM,
     PassphraseOwner,
+    born,
     bound_envelope,
     core_signature,
+    mixed_seed,
     new_keyring,
     other_opinion,
+    rolled,
     seed_of,
     stored,
     typed,
@@ -34,6 +37,7 @@ from undercroft_appliance.errors import (
     SigningError,
     WrongPassphraseError,
 )
+from undercroft_appliance.keeper.curve import ParentKey, first_invalid
 from undercroft_appliance.keeper.secrets import (
     PRODUCTION_BOUNDS,
     PRODUCTION_COST,
@@ -62,7 +66,8 @@ REQUESTS = [
 
 def guarded_bytes(keyring: Keyring) -> bytes:
     """All that is in the keyring's memory."""
-    return Slot(keyring._memory.address, keyring._memory.size).read_public()
+    with keyring._memory.used():
+        return Slot(keyring._memory.address, keyring._memory.size).read_public()
 
 
 def assert_locked_and_empty(keyring: Keyring) -> None:
@@ -83,9 +88,9 @@ def assert_locked_and_empty(keyring: Keyring) -> None:
 @pytest.mark.parametrize("network", Network)
 def test_a_new_key_is_the_one_that_embit_derives_from_its_seed(owner: PassphraseOwner, network: Network) -> None:
     with new_keyring(SEED, network) as keyring:
-        new = typed(keyring, owner).create_key()
-        other = other_opinion(SEED, network)
-        assert seed_of(new.envelope) == SEED
+        new = born(keyring, owner)
+        other = other_opinion(mixed_seed(SEED), network)
+        assert seed_of(new.envelope) == mixed_seed(SEED)
         assert new.envelope.quorum_id is None
         assert keyring.xpub.text() == str(other.account.to_public())
         assert new.envelope.xpub == keyring.xpub.serialize()
@@ -94,7 +99,7 @@ def test_a_new_key_is_the_one_that_embit_derives_from_its_seed(owner: Passphrase
 
 
 def test_a_new_key_proves_that_it_is_possessed(keyring: Keyring, owner: PassphraseOwner) -> None:
-    new = typed(keyring, owner).create_key()
+    new = born(keyring, owner)
     digest = possession_digest(new.envelope.identity, new.envelope.xpub)
     verify_ecdsa(keyring.xpub.public_key, digest, new.possession)
     account = other_opinion(seed_of(new.envelope)).account
@@ -102,7 +107,7 @@ def test_a_new_key_proves_that_it_is_possessed(keyring: Keyring, owner: Passphra
 
 
 def test_a_new_key_signs_its_declaration_and_nothing_else(keyring: Keyring, owner: PassphraseOwner) -> None:
-    typed(keyring, owner).create_key()
+    born(keyring, owner)
     VerifyKey(keyring.identity_public_key).verify(b"declaration", keyring.sign_identity(b"declaration"))
     with pytest.raises(KeyringLockedError):
         keyring.sign_inputs(REQUESTS)
@@ -112,13 +117,13 @@ def test_a_new_key_signs_its_declaration_and_nothing_else(keyring: Keyring, owne
 
 
 def test_two_new_keys_share_nothing(keyring: Keyring, owner: PassphraseOwner) -> None:
-    first, second = (typed(keyring, owner).create_key().envelope for _ in range(2))
+    first, second = (born(keyring, owner).envelope for _ in range(2))
     for field in ("salt", "nonce", "fingerprint", "xpub", "identity", "ciphertext"):
         assert getattr(first, field) != getattr(second, field)
 
 
 def test_binding_to_a_quorum_keeps_the_key_and_seals_it_anew(keyring: Keyring, owner: PassphraseOwner) -> None:
-    draft = typed(keyring, owner).create_key().envelope
+    draft = born(keyring, owner).envelope
     bound = typed(keyring, owner).rebind(draft, QUORUM)
     assert bound.quorum_id == QUORUM
     assert (bound.xpub, bound.identity, bound.fingerprint) == (draft.xpub, draft.identity, draft.fingerprint)
@@ -137,7 +142,7 @@ def test_an_unlocked_key_signs_as_bitcoin_core_and_pynacl_would(keyring: Keyring
     assert keyring.sign_identity(b"data") == other.identity.sign(b"data").signature
 
 
-def test_an_unlocked_keyring_holds_the_branch_keys_and_the_identity_only(
+def test_an_unlocked_keyring_holds_the_branch_keys_the_identity_and_the_logs_key_only(
     keyring: Keyring, owner: PassphraseOwner
 ) -> None:
     envelope = bound_envelope(keyring, owner)
@@ -151,7 +156,8 @@ def test_an_unlocked_keyring_holds_the_branch_keys_and_the_identity_only(
     held = guarded_bytes(keyring)
     assert all(secret in held for secret in kept)
     assert not any(secret in held for secret in gone)
-    assert len(held) - held.count(0) <= 4 * 32
+    # Two branch keys, the identity's 64 bytes, and the key that seals the log.
+    assert len(held) - held.count(0) <= 5 * 32
     keyring.wipe()
     assert_locked_and_empty(keyring)
 
@@ -168,20 +174,20 @@ def test_a_wiped_keyring_can_be_unlocked_again(keyring: Keyring, owner: Passphra
 
 def test_a_closed_keyring_is_locked_for_good(owner: PassphraseOwner) -> None:
     with new_keyring() as keyring:
-        typed(keyring, owner).create_key()
+        born(keyring, owner)
     keyring.close()
     keyring.wipe()
     assert not keyring.is_open
     with pytest.raises(KeyringLockedError):
         keyring.sign_identity(b"data")
-    with pytest.raises(PassphraseError):
+    with pytest.raises(KeyringLockedError):
         keyring.create_key()
     with pytest.raises(KeyringLockedError):
         typed(keyring, owner)
 
 
 def test_a_keyring_shows_no_secret(keyring: Keyring, owner: PassphraseOwner) -> None:
-    typed(keyring, owner).create_key()
+    born(keyring, owner)
     assert repr(keyring) == f"Keyring(open, {keyring.memory_kind})"
     keyring.wipe()
     assert "locked" in repr(keyring)
@@ -243,7 +249,7 @@ def test_attack_an_envelope_opens_only_as_it_was_sealed_and_for_its_quorum(
 def test_attack_a_draft_does_not_unlock_even_when_no_quorum_is_asked_for(
     keyring: Keyring, owner: PassphraseOwner
 ) -> None:
-    draft = typed(keyring, owner).create_key().envelope
+    draft = born(keyring, owner).envelope
     typed(keyring, owner)
     with pytest.raises(EnvelopeError, match="draft"):
         keyring.unlock(draft, None)  # type: ignore[arg-type]
@@ -307,7 +313,6 @@ def test_a_machine_that_computes_wrongly_gets_no_keyring(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "use",
     [
-        lambda ring, _: ring.create_key(),
         lambda ring, envelope: ring.unlock(envelope, QUORUM),
         lambda ring, envelope: ring.rebind(envelope, QUORUM),
     ],
@@ -323,6 +328,9 @@ def test_a_passphrase_opens_once_and_then_must_be_typed_again(
 
 
 def test_a_new_passphrase_is_typed_twice(keyring: Keyring, owner: PassphraseOwner) -> None:
+    rolled(keyring, owner)
+    owner.prompts.clear()
+    owner.echoing.clear()
     owner.will_type(PASSPHRASE, PASSPHRASE)
     keyring.read_new_passphrase(owner.tty, owner.announce)
     assert len(owner.prompts) == 2
@@ -339,12 +347,13 @@ def test_two_new_passphrases_that_differ_are_refused(keyring: Keyring, owner: Pa
     with pytest.raises(PassphraseMismatchError):
         keyring.read_new_passphrase(owner.tty, owner.announce)
     assert_locked_and_empty(keyring)
+    rolled(keyring, owner)
     with pytest.raises(PassphraseError):
         keyring.create_key()
 
 
 def test_a_passphrase_that_was_mistyped_leaves_an_open_key_open(keyring: Keyring, owner: PassphraseOwner) -> None:
-    draft = typed(keyring, owner).create_key().envelope
+    draft = born(keyring, owner).envelope
     for bad in (b"too short", b"p" * PASSPHRASE_SLOT_BYTES):
         with pytest.raises(PassphraseLengthError):
             typed(keyring, owner, bad)
@@ -376,13 +385,35 @@ def test_an_input_outside_the_two_branches_cannot_be_asked_for(branch: int, inde
         InputRequest(branch, index, digest)
 
 
-def test_attack_a_fault_in_the_branch_key_gives_no_signature_and_wipes(
+def test_a_tweak_may_be_said_and_is_whole(keyring: Keyring, owner: PassphraseOwner) -> None:
+    envelope = bound_envelope(keyring, owner)
+    typed(keyring, owner).unlock(envelope, QUORUM)
+    said = [dataclasses.replace(one, tweak=keyring.xpub.child(one.branch).child_tweak(one.index)) for one in REQUESTS]
+    assert keyring.sign_inputs(said) == keyring.sign_inputs(REQUESTS)
+    with pytest.raises(ValueError, match="32 bytes"):
+        InputRequest(0, 0, bytes(32), b"short")
+
+
+def test_attack_a_fault_in_a_branch_key_is_found_by_the_verify_stage(keyring: Keyring, owner: PassphraseOwner) -> None:
+    envelope = bound_envelope(keyring, owner)
+    typed(keyring, owner).unlock(envelope, QUORUM)
+    points = [ParentKey(keyring.xpub.child(one.branch)).child(one.index).point for one in REQUESTS]
+    digests = [one.digest for one in REQUESTS]
+    assert first_invalid(points, digests, keyring.sign_inputs(REQUESTS)) is None
+    faulty = keyring._account._branch_keys[1].part(31, 1)
+    with keyring._memory.used():
+        faulty.store_public(bytes([faulty.read_public()[0] ^ 1]))
+    first = next(at for at, one in enumerate(REQUESTS) if one.branch == 1)
+    assert first_invalid(points, digests, keyring.sign_inputs(REQUESTS)) == first
+
+
+def test_attack_a_branch_key_out_of_range_gives_no_signature_and_wipes(
     keyring: Keyring, owner: PassphraseOwner
 ) -> None:
     envelope = bound_envelope(keyring, owner)
     typed(keyring, owner).unlock(envelope, QUORUM)
-    faulty = keyring._account._branch_keys[1].part(31, 1)
-    faulty.store_public(bytes([faulty.read_public()[0] ^ 1]))
+    with keyring._memory.used():
+        keyring._account._branch_keys[1].store_public(b"\xff" * 32)
     with pytest.raises(SigningError):
         keyring.sign_inputs(REQUESTS)
     assert_locked_and_empty(keyring)

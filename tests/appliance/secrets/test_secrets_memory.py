@@ -16,22 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from appliance.secrets.secrets_support import require_kind, stored
+from appliance.secrets.secrets_support import require_kind, stored, vm_flags
 from undercroft_appliance.errors import MemoryUnavailableError
 from undercroft_appliance.keeper.secrets import memory as memory_module
 from undercroft_appliance.keeper.secrets.memory import GuardedMemory, Slot
 from undercroft_appliance.keeper.secrets.native import checked, libc
 
 TEST_SECRET = b"an obvious test secret, 32 bytes"
-
-
-def vm_flags(address: int) -> set[str]:
-    """The kernel's flags of the map that begins at this address (proc(5), smaps)."""
-    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
-    for line in lines:
-        if line.startswith(f"{address:x}-"):
-            return set(next(rest for rest in lines if rest.startswith("VmFlags")).split()[1:])
-    raise AssertionError("no such map")
 
 
 def exit_signal_of_child_that_reads(address: int) -> int:
@@ -85,6 +76,36 @@ def test_sizes_that_do_not_fit_are_refused(memory: GuardedMemory) -> None:
 def test_attack_reading_past_either_end_ends_the_process(memory: GuardedMemory) -> None:
     assert exit_signal_of_child_that_reads(memory.address - 1) == signal.SIGSEGV
     assert exit_signal_of_child_that_reads(memory.address + memory.size) == signal.SIGSEGV
+
+
+def test_attack_reading_a_secret_while_nobody_uses_it_ends_the_process(memory: GuardedMemory) -> None:
+    slot = stored(memory, TEST_SECRET)
+    memory.shut()
+    assert "rd" not in vm_flags(memory.address)
+    with memory.used():
+        with memory.used():
+            assert slot.read_public() == TEST_SECRET
+        assert slot.read_public() == TEST_SECRET
+    assert "rd" not in vm_flags(memory.address)
+    assert exit_signal_of_child_that_reads(memory.address) == signal.SIGSEGV
+
+
+def test_shut_memory_is_wiped_all_the_same(memory: GuardedMemory) -> None:
+    slot = stored(memory, TEST_SECRET)
+    memory.shut()
+    memory.wipe()
+    assert "rd" not in vm_flags(memory.address)
+    with memory.used():
+        assert slot.read_public() == bytes(32)
+        memory.wipe()
+        assert slot.read_public() == bytes(32)
+
+
+def test_a_fault_while_it_is_used_shuts_it_again(memory: GuardedMemory) -> None:
+    memory.shut()
+    with pytest.raises(ZeroDivisionError), memory.used():
+        raise ZeroDivisionError
+    assert "rd" not in vm_flags(memory.address)
 
 
 def test_attack_a_forked_child_does_not_inherit_the_secret() -> None:
@@ -155,7 +176,7 @@ def test_closed_memory_is_unmapped_and_gives_no_slots() -> None:
 def test_a_hardened_process_is_closed_to_others() -> None:
     program = (
         "import resource\n"
-        "from undercroft_appliance.keeper.secrets import harden_process\n"
+        "from undercroft_appliance.sandbox.process import harden_process\n"
         "from undercroft_appliance.keeper.secrets.native import libc\n"
         "harden_process()\n"
         "PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS = 3, 39\n"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import resource
 
 import nacl.bindings
 import pytest
+from argon2.low_level import core
 from embit import bip32
 
-from appliance.secrets.secrets_support import HARDENED, stored
+from appliance.secrets.secrets_support import HARDENED, stored, vm_flags
 from undercroft_appliance.errors import KeyDerivationError, MemoryUnavailableError, SelfTestError
+from undercroft_appliance.keeper.secrets import KernelEntropy, selftest
 from undercroft_appliance.keeper.secrets import argon2id as argon2id_module
-from undercroft_appliance.keeper.secrets import selftest
 from undercroft_appliance.keeper.secrets.argon2id import Argon2id
 from undercroft_appliance.keeper.secrets.hierarchy import Hierarchy, PrivateNode, public_key
 from undercroft_appliance.keeper.secrets.hmac512 import HmacSha512
 from undercroft_appliance.keeper.secrets.memory import KINDS, GuardedMemory, Slot
-from undercroft_appliance.keeper.secrets.native import libc
+from undercroft_appliance.keeper.secrets.native import libc, sodium
 
 CURVE_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -49,8 +51,24 @@ def test_argon2id_leaves_its_working_memory_zeroed(memory: GuardedMemory, monkey
     assert left == [256 * 1024]
 
 
-def test_argon2id_without_enough_memory_says_so(memory: GuardedMemory) -> None:
+def test_argon2ids_working_memory_is_in_no_core_file_and_never_swapped(
+    memory: GuardedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[set[str]] = []
+    function = Argon2id()
+
+    def watched(context: object, kind: int) -> int:
+        flags.append(vm_flags(function._working.address))
+        return int(core(context, kind))
+
+    monkeypatch.setattr(argon2id_module, "core", watched)
+    function.derive(stored(memory, b"password"), bytes(16), opslimit=1, memory_kib=256, out=memory.take(32))
+    assert flags[0] >= {"lo", "dd", "dc"}
+
+
+def test_argon2id_without_enough_memory_says_so(memory: GuardedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     password, out = stored(memory, b"password"), memory.take(32)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 1 << 40)
     _, hard = limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (1 << 40, hard))
     try:
@@ -58,6 +76,17 @@ def test_argon2id_without_enough_memory_says_so(memory: GuardedMemory) -> None:
             Argon2id().derive(password, bytes(16), opslimit=1, memory_kib=1 << 31, out=out)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_attack_a_cost_that_takes_all_the_memory_of_this_machine(
+    memory: GuardedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password, out = stored(memory, b"password"), memory.take(32)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 1024)
+    function = Argon2id()
+    function.derive(password, bytes(16), opslimit=1, memory_kib=3072, out=out)
+    with pytest.raises(MemoryUnavailableError, match="this machine"):
+        function.derive(password, bytes(16), opslimit=1, memory_kib=3073, out=out)
 
 
 def test_argon2id_refuses_what_the_standard_does_not_allow(memory: GuardedMemory) -> None:
@@ -121,11 +150,44 @@ def test_a_number_that_is_no_key_has_no_public_key(memory: GuardedMemory, number
 
 
 @pytest.mark.parametrize(
-    "answer", ["_BIP32_PUBLIC_KEY", "_BIP32_CHAIN_CODE", "_ECDSA_SIGNATURE", "_ED25519_SIGNATURE", "_ARGON2ID_OUTPUT"]
+    ("answer", "what"),
+    [
+        ("_SHA256_DIGEST", "SHA-256"),
+        ("_SHA512_DIGEST", "SHA-512"),
+        ("_MIX_SEED", "seed mixing"),
+        ("_BIP32_PUBLIC_KEY", "BIP 32 key"),
+        ("_BIP32_CHAIN_CODE", "BIP 32 chain code"),
+        ("_ECDSA_SIGNATURE", "ECDSA"),
+        ("_BIP143_DIGEST", "BIP 143"),
+        ("_BIP143_SIGNATURE", "signature"),
+        ("_ED25519_PUBLIC_KEY", "Ed25519 key"),
+        ("_ED25519_SIGNATURE", "Ed25519"),
+        ("_ARGON2ID_OUTPUT", "Argon2id"),
+        ("_AEAD_CIPHERTEXT", "XChaCha20-Poly1305"),
+    ],
 )
-def test_the_self_test_fails_on_any_other_answer(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    selftest.self_test(KINDS)
+def test_the_self_test_fails_on_any_other_answer(answer: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    selftest.self_test(KINDS, KernelEntropy())
     right: bytes = getattr(selftest, answer)
-    monkeypatch.setattr(selftest, answer, bytes([right[0] ^ 1]) + right[1:])
-    with pytest.raises(SelfTestError):
-        selftest.self_test(KINDS)
+    monkeypatch.setattr(selftest, answer, right[:-1] + bytes([right[-1] ^ 1]))
+    with pytest.raises(SelfTestError, match=what):
+        selftest.self_test(KINDS, KernelEntropy())
+
+
+def test_attack_a_verification_that_takes_any_signature_stops_the_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "verify_ecdsa", lambda *_: None)
+    with pytest.raises(SelfTestError, match="takes a signature that is none"):
+        selftest.self_test(KINDS, KernelEntropy())
+
+
+def test_attack_an_aead_that_opens_anything_stops_the_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Careless:
+        def __getattr__(self, name: str) -> object:
+            return getattr(sodium, name)
+
+        def crypto_aead_xchacha20poly1305_ietf_decrypt(self, *_: object) -> int:
+            return 0
+
+    monkeypatch.setattr(selftest, "sodium", Careless())
+    with pytest.raises(SelfTestError, match="opens a wrong"):
+        selftest.self_test(KINDS, KernelEntropy())

@@ -1,195 +1,149 @@
 """No secret is found in the memory of a process that makes, unlocks, uses and wipes a key, but in guarded pages.
 
-The scan is shown to find copies where there are some: in a process that does the same with Python objects.
+Every map is read, each secret is looked for in every form. With mlock the guarded pages can be read, so that it shows
+what they hold at each stage; pages of memfd_secret cannot be read by anybody.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import pty
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.secrets.scan import copies
-from appliance.secrets.scan_child import digest
-from appliance.secrets.secrets_support import (
-    PASSPHRASE,
-    PassphraseOwner,
-    bound_envelope,
-    other_opinion,
-    require_kind,
-    sealing_key_of,
-    seed_of,
-)
-from undercroft_appliance.keeper.secrets import Keyring
+from appliance.secrets.scan_child import SIGNATURES, branch, digest
+from appliance.secrets.secrets_support import DICE, PASSPHRASE, mixed_seed, require_kind
+from undercroft_appliance.devtools.key_secrets import IDENTITY, KEPT, LOG, KeySecrets, Signed
+from undercroft_appliance.devtools.memory_search import Found, Search
+from undercroft_appliance.devtools.secret_forms import Secret
 from undercroft_appliance.keeper.secrets.memory import KINDS, Kind
-from undercroft_protocol.bitcoin.signature import CURVE_ORDER, parse_der
+from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages import Envelope
 
 CHILD = Path(__file__).with_name("scan_child.py")
-WATCHED = (0, 1, 100, 101, 198, 199)
-"""The inputs whose child key and nonce are looked for: the first, the last, and some between."""
+WATCHED = (0, 1, 2, 500, 501, 998, 999)
+"""The inputs whose key and nonce are looked for in every form: the first, the last, and some between."""
+SYSTEM = bytes.fromhex("9c41f7d35be02a68c1947e0db35f8a26714ec8903dbd1fa5607be3452fd8960a")
+PASSPHRASE_SECRET = Secret.of_text("passphrase", PASSPHRASE.decode())
+DICE_SECRET = Secret.of_text("dice", DICE.decode())
+SYSTEM_SECRET = Secret("system's bytes", SYSTEM)
+SEED = Secret("seed", mixed_seed(SYSTEM))
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may look into another process")
 
 
 class Scanned:
-    """A running scan_child.py and the keyboard of its terminal."""
+    """A running scan_child.py, the keyboard of its terminal, and the end of its entropy."""
 
     def __init__(self, process: subprocess.Popen[str], keyboard: int) -> None:
         self.pid = process.pid
-        self.guarded = range(0)
         self._process = process
         self._keyboard = keyboard
 
     def until(self, stage: str) -> dict[str, Any]:
-        """Types the passphrase at each prompt until the child has come to this stage."""
+        """Types at each prompt until the child has come to this stage."""
         assert self._process.stdout is not None
         while line := self._process.stdout.readline():
             facts: dict[str, Any] = json.loads(line)
             if facts["stage"] == "prompt":
                 os.write(self._keyboard, PASSPHRASE + b"\n")
-                continue
-            assert facts["stage"] == stage
-            if "guarded" in facts:
-                self.guarded = range(*facts["guarded"])
-            return facts
+            elif facts["stage"] == "dice prompt":
+                os.write(self._keyboard, DICE + b"\n")
+            else:
+                assert facts["stage"] == stage
+                return facts
         raise AssertionError(f"the child ended before {stage}")
 
-    def go_on(self, answer: str = "") -> None:
+    def scan(self, search: Search) -> Found:
+        """All that is found now; then the child may go on."""
+        found = search.processes([self.pid])
         assert self._process.stdin is not None
-        self._process.stdin.write(answer + "\n")
+        self._process.stdin.write("\n")
         self._process.stdin.flush()
-
-    def copies(self, secrets: dict[str, bytes]) -> tuple[Counter[str], Counter[str]]:
-        return copies(self.pid, secrets, self.guarded)
+        return found
 
 
 @contextmanager
-def scanned(*arguments: str) -> Iterator[Scanned]:
+def scanned(kind: Kind) -> Iterator[Scanned]:
     keyboard, terminal = pty.openpty()
+    entropy, filled = os.pipe()
+    os.write(filled, SYSTEM)
     process = subprocess.Popen(
-        [sys.executable, str(CHILD), str(terminal), *arguments],
-        pass_fds=[terminal],
+        [sys.executable, str(CHILD), str(terminal), str(entropy), kind],
+        pass_fds=[terminal, entropy],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         yield Scanned(process, keyboard)
-        process.stdin.close() if process.stdin else None
         assert process.wait() == 0
     finally:
         process.kill()
         process.wait()
-        os.close(keyboard)
-        os.close(terminal)
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()
+        for descriptor in (keyboard, terminal, entropy, filled):
+            os.close(descriptor)
 
 
-def nonce_of(signature: bytes, message: bytes, secret: bytes) -> bytes:
-    """The nonce that an ECDSA signature was made with: k = (z + r d) / s."""
-    r, s = parse_der(signature)
-    z, d = int.from_bytes(message, "big"), int.from_bytes(secret, "big")
-    return ((z + r * d) * pow(s, -1, CURVE_ORDER) % CURVE_ORDER).to_bytes(32, "big")
-
-
-def negated(number: bytes) -> bytes:
-    return (CURVE_ORDER - int.from_bytes(number, "big")).to_bytes(32, "big")
-
-
-def secrets_behind(envelopes: Sequence[Envelope]) -> dict[str, bytes]:
-    """All secrets that a process which opened these envelopes had in its hands."""
-    seed = seed_of(envelopes[0])
-    other = other_opinion(seed)
-    identity_seed = other.identity.encode()
-    node, secrets = other.master, {"passphrase": PASSPHRASE, "seed": seed, "identity": identity_seed}
-    secrets["expanded identity"] = hashlib.sha512(identity_seed).digest()
-    secrets["rest of the identity's HMAC"] = hmac.digest(b"undercroft/1/identity", seed, "sha512")[32:]
-    for number, envelope in enumerate(envelopes):
-        secrets[f"sealing key {number}"] = sealing_key_of(envelope)
-    for depth, index in enumerate((48, 1, 0, 2)):
-        secrets[f"key at depth {depth}"] = node.key.secret
-        secrets[f"chain code at depth {depth}"] = node.chain_code
-        node = node.derive([index | 1 << 31])
-    secrets["account key"] = node.key.secret
-    for branch in (0, 1):
-        secrets[f"branch {branch}"] = node.derive([branch]).key.secret
-    for number in WATCHED:
-        secrets[f"child {number}"] = other.child_secret(number % 2, number)
-    return secrets
+def names(found: Found) -> set[str]:
+    """What the guarded pages hold; nothing may be anywhere else."""
+    assert found.outside == ()
+    return {copy.secret for copy in found.guarded}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attack_a_scan_of_the_whole_process_finds_no_secret_outside_guarded_pages(kind: Kind) -> None:
     require_kind(kind)
-    with scanned("guarded", kind) as child:
-        child.until("start")
-        known = {"passphrase": PASSPHRASE}
-        assert not child.copies(known)[0]
-        child.go_on()
+    readable = kind == "mlock"
 
+    def held(*expected: str) -> set[str]:
+        return set(expected) if readable else set()
+
+    before = (PASSPHRASE_SECRET, DICE_SECRET, SYSTEM_SECRET, SEED)
+    search = Search(before)
+    with scanned(kind) as child:
+        pages = range(*child.until("start")["guarded"])
+        assert names(child.scan(search)) == set()
+        child.until("draw")
+        assert names(child.scan(search)) == held("system's bytes")
+        child.until("dice")
+        assert names(child.scan(search)) == held("system's bytes", "dice")
+        child.until("mix")
+        assert names(child.scan(search)) == held("system's bytes", "seed")
         child.until("passphrase")
-        outside, inside = child.copies(known)
-        assert not outside
-        assert bool(inside) == (kind == "mlock")
-        child.go_on()
+        assert names(child.scan(search)) == held("system's bytes", "seed", "passphrase")
 
         draft = Envelope.from_bytes(bytes.fromhex(child.until("create")["envelope"]))
-        secrets = secrets_behind([draft])
-        outside, inside = child.copies(secrets)
-        assert not outside
-        assert set(inside) <= {"identity"}
-        child.go_on()
+        behind = KeySecrets(draft, PASSPHRASE.decode(), Network.REGTEST)
+        assert names(child.scan(Search((*before, *behind.everything([draft]))))) == held(IDENTITY, LOG)
 
         bound = Envelope.from_bytes(bytes.fromhex(child.until("rebind")["envelope"]))
-        secrets = secrets_behind([draft, bound])
-        assert not child.copies(secrets)[0]
-        child.go_on()
-
-        kept = {"identity", "branch 0", "branch 1"}
+        secrets = (*before, *behind.everything([draft, bound]))
+        search = Search(secrets)
+        assert names(child.scan(search)) <= held(*KEPT)
+        child.until("wipe after rebind")
+        assert child.scan(search).copies == ()
         child.until("unlock")
-        outside, inside = child.copies(secrets)
-        assert not outside
-        assert set(inside) == (kept if kind == "mlock" else set())
-        child.go_on()
+        assert names(child.scan(search)) == held(*KEPT)
 
-        signatures = [bytes.fromhex(text) for text in child.until("sign")["signatures"]]
-        for number in WATCHED:
-            message, secret = digest(number), secrets[f"child {number}"]
-            nonce = nonce_of(signatures[number], message, secret)
-            secrets |= {f"nonce {number}": nonce, f"negated nonce {number}": negated(nonce)}
-        outside, inside = child.copies(secrets)
-        assert not outside
-        assert set(inside) == (kept if kind == "mlock" else set())
-        child.go_on()
-
+        ders = [bytes.fromhex(text) for text in child.until("sign")["signatures"]]
+        assert len(ders) == SIGNATURES
+        signed = [Signed(branch(at), at, digest(at), der) for at, der in enumerate(ders)]
+        for at, one in enumerate(signed):
+            secrets += behind.of_input(one, brief=at not in WATCHED)
+        search = Search(secrets)
+        found = child.scan(search)
+        assert names(found) == held(*KEPT)
+        assert all(copy.address in pages for copy in found.guarded)
         child.until("wipe")
-        assert child.copies(secrets) == (Counter(), Counter())
-        child.go_on()
-
-
-def test_the_scan_finds_what_a_process_with_python_objects_leaves_behind(
-    keyring: Keyring, owner: PassphraseOwner
-) -> None:
-    envelope = bound_envelope(keyring, owner)
-    secrets = secrets_behind([envelope])
-    with scanned("naive") as child:
-        child.until("start")
-        assert not child.copies(secrets)[0]
-        child.go_on(envelope.to_bytes().hex())
-        child.until("unlock")
-        outside, _ = child.copies(secrets)
-        assert {"passphrase", "seed", "sealing key 0", "account key"} <= set(outside)
-        child.go_on()
-        child.until("wipe")
-        outside, _ = child.copies(secrets)
-        assert outside
-        child.go_on()
+        assert child.scan(search).copies == ()

@@ -49,8 +49,8 @@ def test_a_child_signs_with_the_tweaked_key_and_leaves_none(memory: GuardedMemor
     signer = InputSigner(memory)
     child = PrivateKey(TEST_KEY).add(TWEAK)
     branch = stored(memory, TEST_KEY)
-    signature = signer.sign(branch, TWEAK, DIGESTS[0], child.public_key.format())
-    assert signature == core_signature(child.secret, DIGESTS[0])
+    signatures = signer.sign([(branch.secp, TWEAK, digest) for digest in DIGESTS])
+    assert signatures == tuple(core_signature(child.secret, digest) for digest in DIGESTS)
     assert signer._child.read_public() == bytes(32)
     assert branch.read_public() == TEST_KEY
 
@@ -60,17 +60,15 @@ def test_attack_a_signature_that_does_not_verify_never_leaves(memory: GuardedMem
     other = PrivateKey(TWEAK).public_key.format()
     with pytest.raises(SigningError):
         sign_digest(key, DIGESTS[0], other)
-    with pytest.raises(SigningError):
-        InputSigner(memory).sign(key, TWEAK, DIGESTS[0], other)
 
 
 def test_attack_a_fault_during_signing_never_leaves(memory: GuardedMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    sign_once = signing._sign_once
+    ecdsa_sign = signing._ecdsa_sign
 
-    def faulty(signature: object, digest: bytes, key: object, extra: object) -> None:
-        sign_once(signature, bytes([digest[0] ^ 1]) + digest[1:], key, extra)  # type: ignore[arg-type]
+    def faulty(context: object, signature: object, digest: bytes, *rest: object) -> int:
+        return int(ecdsa_sign(context, signature, bytes([digest[0] ^ 1]) + digest[1:], *rest))
 
-    monkeypatch.setattr(signing, "_sign_once", faulty)
+    monkeypatch.setattr(signing, "_ecdsa_sign", faulty)
     with pytest.raises(SigningError):
         sign_digest(stored(memory, TEST_KEY), DIGESTS[0], PrivateKey(TEST_KEY).public_key.format())
 
@@ -80,7 +78,7 @@ def test_a_number_that_is_no_key_signs_nothing(memory: GuardedMemory) -> None:
     with pytest.raises(SigningError, match="out of range"):
         sign_digest(memory.take(32), DIGESTS[0], public_key)
     with pytest.raises(SigningError, match="out of range"):
-        InputSigner(memory).sign(stored(memory, TEST_KEY), b"\xff" * 32, DIGESTS[0], public_key)
+        InputSigner(memory).sign([(stored(memory, TEST_KEY).secp, b"\xff" * 32, DIGESTS[0])])
 
 
 def test_only_a_whole_digest_is_signed(memory: GuardedMemory) -> None:

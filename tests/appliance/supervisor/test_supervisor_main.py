@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from undercroft_appliance import supervisor
+from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.firmware import firmware_hash, hash_of
 from undercroft_appliance.main import main
 
@@ -86,6 +88,20 @@ def test_a_speed_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty
     code, message = refused(capsys, "run", "--line", tty, "--terminal", tty, "--baudrate", "0")
     assert code == 2
     assert "error [configuration]: " in message
+
+
+@pytest.mark.parametrize("lacking", ["swap_warnings", "this_machine"])
+def test_attack_a_machine_that_cannot_keep_keys_starts_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tty: str, lacking: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise ConfigurationError("this machine swaps to /dev/zram0")
+
+    monkeypatch.setattr(supervisor, lacking, fails)
+    code, message = refused(capsys, "run", "--line", tty, "--terminal", tty)
+    assert code == 2
+    assert "error [configuration]: " in message
+    assert "swaps to /dev/zram0" in message
 
 
 @pytest.mark.parametrize("terminal", ["/nowhere", "/dev/null"])

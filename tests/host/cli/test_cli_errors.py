@@ -263,7 +263,7 @@ def test_attack_an_appliance_is_never_added_over_a_network(line: Line, link: str
 def test_attack_a_record_changed_in_the_audit_log_is_an_alarm(line: Line) -> None:
     for name in ("alice", "bob"):
         line.run("account", "open", name)
-    assert line.json("audit", "verify") == {"records": 2, "intact": True}
+    assert line.json("audit", "verify") == {"records": 2, "intact": True, "logs": []}
     store = line.store()
     with store.begin("thief") as session:
         session.get_one(AuditRecord, 1).subject = "mallory"

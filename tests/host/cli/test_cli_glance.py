@@ -17,6 +17,7 @@ EMPTY: dict[str, Any] = {
     "payments": [],
     "appliances": [],
     "books": {},
+    "frozen": [],
 }
 
 
@@ -30,6 +31,13 @@ def test_a_node_that_is_away_is_shouted() -> None:
     away = {"node": "node-unreachable: no answer", "node_height": None, "catching_up": None, "followed_height": 122}
     text = glance({**EMPTY, "chain": away})
     assert "followed to 122; NODE AWAY: node-unreachable: no answer" in text
+
+
+def test_a_freeze_order_is_shouted_first() -> None:
+    order = {"by": "carol", "reason": "phone stolen", "ordered": None}
+    assert glance({**EMPTY, "frozen": [order]}).splitlines()[0] == (
+        "FROZEN       by carol: phone stolen; stop all: undercroft freeze"
+    )
 
 
 def test_every_state_and_amount_is_shown() -> None:

@@ -44,9 +44,10 @@ def test_the_commands_are_those_that_were_promised() -> None:
     assert found == {
         "init",
         "status",
+        "freeze",
         *(f"appliance {verb}" for verb in ("add", "list", "show", "lock", "freeze", "log")),
-        *(f"quorum {verb}" for verb in ("declare", "form", "accept", "show", "descriptor")),
-        *(f"policy {verb}" for verb in ("propose", "approve", "show")),
+        *(f"quorum {verb}" for verb in ("declare", "form", "accept", "show", "descriptor", "export")),
+        *(f"policy {verb}" for verb in ("propose", "approve", "show", "test")),
         *(f"activation {verb}" for verb in ("open", "grant", "list")),
         *(f"account {verb}" for verb in ("open", "list")),
         *(f"address {verb}" for verb in ("issue", "list")),
@@ -56,6 +57,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(f"treasury {verb}" for verb in ("run", "balance", "reconcile")),
         *(f"withdrawal {verb}" for verb in ("request", "import", "list", "show", "cancel")),
         *(f"payment {verb}" for verb in ("build", "list", "show", "send", "resend", "broadcast", "cancel", "psbt")),
+        "psbt sign",
         *(f"audit {verb}" for verb in ("verify", "list")),
         "completion",
     }

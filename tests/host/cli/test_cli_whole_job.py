@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli_support import SEEDS, Line
-from exchange import OUTSIDER, Ticking, endow
+from exchange import NOW, OUTSIDER, Ticking, endow
 from message_examples import POLICY_TEXT
 from owner_statements import (
     accepted,
@@ -19,7 +19,7 @@ from owner_statements import (
     declared,
     grant,
 )
-from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, ScriptedAppliance, public, request_of
+from scripted_appliance import IDENTITY, NAMES, POLICY, QUORUM, STRANGER, ScriptedAppliance, public, request_of, stated
 from undercroft_host.store.tables import Appliance, Payment
 from undercroft_protocol.bitcoin.psbt import Psbt
 from undercroft_protocol.messages import (
@@ -27,10 +27,14 @@ from undercroft_protocol.messages import (
     ArmRequest,
     DeclareRequest,
     Done,
+    FreezeOrder,
     FreezeRequest,
     GrantRequest,
     LockRequest,
+    LogFile,
+    LogReply,
     LogRequest,
+    LogSeal,
     PolicyOffer,
     QuorumOffer,
     RefusalReply,
@@ -76,7 +80,6 @@ def owner(name: str) -> ScriptedAppliance:
         ActivateRequest: activate,
         GrantRequest: give,
         ArmRequest: arm,
-        FreezeRequest: lambda _: Done("empty"),
     }
     return found
 
@@ -211,6 +214,33 @@ def test_the_appliances_log_is_fetched_verified_and_shown(job: Line) -> None:
     assert [(one["number"], one["event"]) for one in entries] == [(0, "started"), (1, "armed")]
     del job.appliances["serial:/dev/alice"]
     assert job.json("appliance", "log", "alice", "--kept") == entries
+    assert [(one["facts"], one["sealed"]) for one in entries] == [(["a started"], True), (["a armed"], True)]
+
+
+def test_the_log_goes_out_as_a_file_for_its_owner_and_overwrites_nothing(job: Line, tmp_path: Path) -> None:
+    alice = job.appliances["serial:/dev/alice"]
+    path = tmp_path / "alice.log"
+    answer = job.json("appliance", "log", "alice", "--out", str(path))
+    assert answer == {"name": "alice", "file": str(path), "entries": 1, "whole": True}
+    file = LogFile.from_bytes(path.read_bytes())
+    assert (file.identity, file.entries) == (public(alice.identity), tuple(alice.log))
+    assert job.error("appliance", "log", "alice", "--out", str(path), code=4)["code"] == "conflict"
+    assert job.error("appliance", "log", "alice", "--out", str(tmp_path / "no" / "folder"), code=1)["code"] == "failure"
+
+
+def test_audit_verify_walks_the_appliances_logs_too_and_names_what_is_missing(job: Line) -> None:
+    job.run("appliance", "log", "alice")
+    logs = {one["appliance"]: one for one in job.json("audit", "verify")["logs"]}
+    assert logs["alice"] == {"appliance": "alice", "entries": 1, "whole": True, "answers_newer_than_log": 0}
+    alice = job.appliances["serial:/dev/alice"]
+    for _ in range(3):
+        alice.note("signed")
+    seal = stated(LogSeal(QUORUM.id, len(alice.log), alice.log_head), alice.identity)
+    alice.answers[LogRequest] = lambda _: LogReply(tuple(alice.log[2:]), seal)
+    assert "entries 1 to 1 are missing" in job.error("appliance", "log", "alice", code=8)["message"]
+    alarm = job.error("audit", "verify", code=8)
+    assert alarm["code"] == "log-incomplete"
+    assert "alice: entries 1 to 1 are missing (after 20" in alarm["message"]
 
 
 def test_lock_and_freeze_end_the_activation(job: Line) -> None:
@@ -235,7 +265,7 @@ def test_attack_a_log_that_is_withheld_or_rewritten_does_not_keep_the_secrets_al
     alice.answers[LogRequest] = lambda _: RefusalReply("busy", "a question is open")
     assert "its log was not fetched" in job.run("appliance", *verb).stderr
     assert {one["appliance"]: one["state"] for one in job.json("activation", "list")}["alice"] == "ended"
-    alice.answers[LogRequest] = lambda _: Done("armed")
+    alice.state, alice.answers[LogRequest] = "armed", lambda _: Done("armed")
     assert job.error("appliance", *verb, code=8)["code"] == "integrity"
     assert request_of(alice.heard[-1]) in (LockRequest, FreezeRequest)
 
@@ -245,6 +275,75 @@ def test_a_grant_is_void_once_the_appliance_was_restarted(job: Line) -> None:
     job.appliances["serial:/dev/alice"].activation_id = b"\x09" * 16
     assert "restarted" in job.error("activation", "grant", "bob", "alice", code=4)["message"]
     assert job.error("activation", "grant", "bob", "alice", code=3)["code"] == "activation-unknown"
+
+
+def test_an_owners_freeze_is_heard_shown_and_passed_on_to_every_appliance(job: Line, tmp_path: Path) -> None:
+    assert job.error("freeze", code=3)["code"] == "not-found"
+    carol = job.appliances["serial:/dev/carol"]
+    carol.freeze_order = stated(FreezeOrder(QUORUM.id, "phone stolen", NOW), carol.identity)
+    assert job.json("status")["frozen"] == []
+    heard = job.json("status", "--ask")["frozen"]
+    assert [(one["by"], one["reason"]) for one in heard] == [("carol", "phone stolen")]
+    assert job.run("status").stdout.startswith("FROZEN       by carol: phone stolen")
+    orders(job, tmp_path, 100_000)
+    job.run("payment", "build", "--feerate", "2")
+    assert "frozen: by carol: phone stolen" in job.run("payment", "send", "1", "--to", "alice", code=5).stderr
+    rows = job.json("freeze")
+    assert {row["name"]: (row["state"], row["problem"]) for row in rows} == dict.fromkeys(NAMES, ("empty", None))
+    assert {job.appliances[f"serial:/dev/{name}"].freeze_order for name in NAMES} == {carol.freeze_order}
+    assert {one["state"] for one in job.json("activation", "list")} == {"ended"}
+
+
+def test_the_vault_stops_every_appliance_and_a_dead_line_keeps_no_other_waiting(job: Line) -> None:
+    del job.appliances["serial:/dev/alice"]
+    alarm = job.error("freeze", "--by-vault", "drill", code=7)
+    assert "not reached: alice" in alarm["message"]
+    bob = job.appliances["serial:/dev/bob"]
+    assert (bob.state, job.json("status")["frozen"][0]["by"]) == ("empty", "the vault")
+    assert job.error("freeze", "--by-vault", "\u202etrick", code=2)["code"] == "usage"
+
+
+def test_attack_the_line_says_that_nothing_is_open_where_an_appliance_is_armed(job: Line) -> None:
+    bob = job.appliances["serial:/dev/bob"]
+    bob.state, bob.speaker = "empty", STRANGER
+    rows = {row["name"]: row for row in job.json("freeze", "--by-vault", "drill")}
+    assert {name: (row["state"], row["proven"]) for name, row in rows.items()} == {
+        "alice": ("empty", True),
+        "bob": ("empty", False),
+        "carol": ("empty", True),
+    }
+    assert "bob: only an open appliance can prove who it is; call its owner" in job.said[-1]
+
+
+def test_a_fresh_activation_goes_on_after_a_freeze(job: Line, clock: Ticking) -> None:
+    job.run("freeze", "--by-vault", "drill")
+    clock.now += 60
+    for name in NAMES[:2]:
+        job.run("activation", "open", name)
+    assert len(job.json("status")["frozen"]) == 1
+    job.run("activation", "grant", "bob", "alice")
+    assert job.json("status")["frozen"] == []
+
+
+def test_attack_an_order_that_comes_while_an_owner_types_the_passphrase_outlasts_that_activation(
+    job: Line, clock: Ticking
+) -> None:
+    alice, carol = job.appliances["serial:/dev/alice"], job.appliances["serial:/dev/carol"]
+    carol.freeze_order = stated(FreezeOrder(QUORUM.id, "phone stolen", NOW), carol.identity)
+    typed = alice.answers[ActivateRequest]
+
+    def slowly(request: ActivateRequest) -> Any:
+        clock.now += 60
+        job.run("status", "--ask")
+        clock.now += 60
+        return typed(request)
+
+    alice.answers[ActivateRequest] = slowly
+    alice.state = "empty"
+    for name in NAMES[:2]:
+        job.run("activation", "open", name)
+    job.run("activation", "grant", "bob", "alice")
+    assert [one["by"] for one in job.json("status")["frozen"]] == ["carol"]
 
 
 def test_status_asks_the_appliances_on_request(job: Line) -> None:

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from exchange import Ticking
-from owner_statements import activation_id, activation_request, envelope, founded, governed, grant
+from message_examples import POLICY_TEXT
+from owner_statements import activation_id, activation_request, approved, envelope, founded, governed, grant
 from scripted_appliance import IDENTITY, public
 from undercroft_host.custody.activations import (
     activate_request,
@@ -21,6 +22,7 @@ from undercroft_host.custody.activations import (
     store_request,
 )
 from undercroft_host.custody.appliances import get_appliance
+from undercroft_host.custody.policies import propose, store_approval
 from undercroft_host.errors import ActivationUnknown, IntegrityAlarm, NotFound, SitesEqual
 from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import Activation, ApplianceLogSeal
@@ -31,19 +33,47 @@ def requested(
     session: Session, name: str, quorum: Quorum, policy: Policy, clock: Ticking, **changes: Any
 ) -> Activation:
     raw = activation_request(name, quorum, policy, changes.pop("site", f"{name} site"), **changes)
-    return store_request(session, get_appliance(session, name), raw, activation_id(name), quorum, clock=clock)
+    return stored(session, name, raw, quorum, policy, clock=clock)
+
+
+def stored(
+    session: Session, name: str, raw: bytes, quorum: Quorum, policy: Policy, *, clock: Ticking, id: bytes | None = None
+) -> Activation:
+    """What is kept of a request as an appliance answered it."""
+    appliance = get_appliance(session, name)
+    return store_request(
+        session,
+        appliance,
+        raw,
+        id or activation_id(name),
+        quorum,
+        policy_hash=policy.hash,
+        began=clock(),
+        clock=clock,
+    )
 
 
 def test_an_activation_brings_envelope_quorum_policy_approvals_and_the_logs_end(store: Store, clock: Ticking) -> None:
     quorum, policy = governed(store, clock)
     with store.begin("test") as session:
-        session.add(ApplianceLogSeal(identity=public(IDENTITY["alice"]), length=1, raw=b"\x01" * 80))
+        session.add(ApplianceLogSeal(identity=public(IDENTITY["alice"]), length=1, raw=b"\x01" * 80, kept=clock()))
         session.flush()
         request = activate_request(session, get_appliance(session, "alice"), quorum, clock=clock)
     assert (request.quorum, request.policy, request.time) == (quorum, policy, clock())
     assert request.envelope == envelope("alice", quorum.id)
     assert len(request.approvals) == 2
     assert request.log_seal == b"\x01" * 80
+
+
+def test_an_activation_brings_the_policies_that_led_to_the_one_in_force(store: Store, clock: Ticking) -> None:
+    quorum, first = governed(store, clock)
+    with store.begin("test") as session:
+        text = POLICY_TEXT.format(version=2).replace("most_inputs = 200", "most_inputs = 199")
+        second = propose(session, text, quorum, clock)
+        store_approval(session, approved("carol", second), second, quorum, clock)
+        request = activate_request(session, get_appliance(session, "alice"), quorum, clock=clock)
+    assert (request.policy, len(request.approvals)) == (second, 1)
+    assert [(one.policy, len(one.approvals)) for one in request.lineage] == [(first, 2)]
 
 
 def test_without_a_policy_there_is_nothing_to_activate(store: Store, clock: Ticking) -> None:
@@ -77,7 +107,7 @@ def test_a_new_activation_ends_the_one_before(store: Store, clock: Ticking) -> N
         requested(session, "alice", quorum, policy, clock)
         raw = activation_request("alice", quorum, policy, "alice site", activation_id=b"\x09" * 16)
         clock.now += 1
-        store_request(session, get_appliance(session, "alice"), raw, b"\x09" * 16, quorum, clock=clock)
+        stored(session, "alice", raw, quorum, policy, clock=clock, id=b"\x09" * 16)
         assert [one.state for one in list_activations(session)] == ["requested", "ended"]
         end_activations(session, "alice")
         with pytest.raises(ActivationUnknown):
@@ -123,7 +153,7 @@ def test_attack_another_appliances_request_is_not_kept(store: Store, clock: Tick
     quorum, policy = governed(store, clock)
     raw = activation_request("bob", quorum, policy, "bob site", activation_id=activation_id("alice"))
     with store.begin("test") as session, pytest.raises(IntegrityAlarm, match="may not sign"):
-        store_request(session, get_appliance(session, "alice"), raw, activation_id("alice"), quorum, clock=clock)
+        stored(session, "alice", raw, quorum, policy, clock=clock)
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ def test_a_new_identity_may_speak_first_in_its_own_statement(
     store: Store, clock: Ticking, alice: ScriptedAppliance
 ) -> None:
     alice.speaker, alice.state, alice.quorum_id = STRANGER, "empty", None
-    approval = stated(PolicyApproval(QUORUM.id, bytes(32), 1), IDENTITY["carol"])
+    approval = stated(PolicyApproval(QUORUM.id, bytes(32), 1, 0), IDENTITY["carol"])
     alice.answers[PolicyOffer] = lambda _: StatementReply(approval)
     with talking(store, clock, alice) as talk:
         alice.speaker = IDENTITY["carol"]

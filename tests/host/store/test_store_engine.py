@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from exchange import Ticking
 from undercroft_host.errors import DatabaseBusy, DatabaseEmpty, DatabaseNewer, DatabaseOlder, DatabaseProblem
 from undercroft_host.store import engine, migrations
 from undercroft_host.store.engine import Store, actor_of
-from undercroft_host.store.tables import Account, Base
+from undercroft_host.store.tables import Account, ApplianceLogSeal, Base, PolicyRecord
 from undercroft_host.vault.addresses import open_account
 
 
@@ -49,6 +49,33 @@ def test_migrated_schema_is_what_the_tables_say(fresh: Store, path: Path) -> Non
     assert found == migrations.REVISIONS[-1]
 
 
+def test_a_policy_of_the_first_revision_is_usable_from_its_second_approval_on(
+    fresh: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as first:
+        first.setattr(migrations, "REVISIONS", ("0001",))
+        fresh.migrate()
+    plain = create_engine(f"sqlite:///{path}")
+    with plain.begin() as connection:
+        connection.execute(text("INSERT INTO quorum VALUES (x'aa', x'', 'active', 1)"))
+        policies = ((1, "active", (7, 9)), (2, "proposed", (8,)), (3, "proposed", ()))
+        for version, state, approvals in policies:
+            name = bytes([version])
+            row = {"hash": name, "version": version, "state": state}
+            connection.execute(text("INSERT INTO policy VALUES (:hash, x'aa', :version, x'', '', :state, 5)"), row)
+            for number, received in enumerate(approvals):
+                row = {"hash": name, "owner": bytes([number]), "received": received}
+                connection.execute(text("INSERT INTO policy_approval VALUES (:hash, :owner, x'', :received)"), row)
+        connection.execute(text("INSERT INTO appliance_log_seal VALUES (x'bb', 3, x'cc')"))
+    plain.dispose()
+    fresh.migrate()
+    with fresh.read() as session:
+        query = select(PolicyRecord.version, PolicyRecord.usable).order_by(PolicyRecord.version)
+        assert session.execute(query).all() == [(1, 9), (2, None), (3, None)]
+        seal = session.get_one(ApplianceLogSeal, (b"\xbb", 3))
+        assert (seal.raw, seal.kept) == (b"\xcc", 0)
+
+
 def test_migrating_twice_changes_nothing(fresh: Store) -> None:
     fresh.migrate()
     with fresh.begin("test") as session:
@@ -74,8 +101,8 @@ def test_database_of_a_newer_version_is_neither_read_nor_migrated(fresh: Store, 
 
 def test_database_of_an_older_version_is_named(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.migrate()
-    monkeypatch.setattr(migrations, "REVISIONS", ("0001", "0002"))
-    with pytest.raises(DatabaseOlder, match="0001"), fresh.read():
+    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "9999"))
+    with pytest.raises(DatabaseOlder, match=migrations.REVISIONS[-2]), fresh.read():
         pass
 
 

@@ -273,7 +273,7 @@ def test_attack_payment_whose_answer_is_still_out_is_not_taken_back_before_the_a
         send = BatchSend(batch=batch, activation_id=activation, appliance="ada", request=b"", reply=reply, sent=0)
         session.add(send)
         session.get_one(Payment, number).state = "signing"
-        policy = PolicyRecord(hash=b"p" * 32, quorum_id=quorum.id, version=1, cbor=b"", text="", state="", proposed=0)
+        policy = PolicyRecord(hash=b"p" * 32, quorum_id=quorum.id, version=1, cbor=b"", text="", proposed=0)
         session.add(policy)
         session.flush()
         session.add(

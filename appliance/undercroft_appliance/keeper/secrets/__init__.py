@@ -3,8 +3,7 @@
 from .account import InputRequest
 from .entropy import Entropy, KernelEntropy
 from .envelope import PRODUCTION_BOUNDS, PRODUCTION_COST, TEST_BOUNDS, TEST_COST, KdfBounds, KdfCost
-from .keyring import Keyring, NewKey
-from .memory import harden_process
+from .keyring import Keyring, NewKey, PublicParts
 
 __all__ = [
     "PRODUCTION_BOUNDS",
@@ -18,5 +17,5 @@ __all__ = [
     "KernelEntropy",
     "Keyring",
     "NewKey",
-    "harden_process",
+    "PublicParts",
 ]

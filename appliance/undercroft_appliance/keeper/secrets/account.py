@@ -6,8 +6,9 @@ The account key is there only from `derive` to `forget_account`. While unlocked 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from undercroft_appliance.errors import KeyDerivationError, KeyringLockedError
 from undercroft_protocol.bitcoin.extended_key import HARDENED, ExtendedPublicKey
@@ -30,15 +31,23 @@ _FINGERPRINT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class InputRequest:
-    """One input to sign: its key's branch (0 or 1) and index, and the 32-byte digest to sign (BIP 143)."""
+    """One input to sign: its key's branch (0 or 1) and index, and the 32-byte digest to sign (BIP 143).
+
+    ``tweak``: what BIP 32 adds to the branch's key (public), from whoever knows it already. A wrong one makes a
+    signature that the verify stage refuses.
+    """
 
     branch: int
     index: int
     digest: bytes
+    tweak: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.branch not in BRANCHES or not 0 <= self.index < HARDENED or len(self.digest) != KEY_BYTES:
             raise ValueError("an input is branch 0 or 1, an unhardened index, and a digest of 32 bytes")
+        # The library reads 32 bytes from wherever it is pointed.
+        if self.tweak is not None and len(self.tweak) != KEY_BYTES:
+            raise ValueError("a tweak has 32 bytes")
 
 
 class Account:
@@ -91,16 +100,17 @@ class Account:
         if not self._branches:
             raise KeyringLockedError("inputs")
 
-    def sign_input(self, request: InputRequest) -> bytes:
-        """The DER signature of one input. Raises KeyringLockedError, SigningError."""
+    def sign_inputs(self, requests: Iterable[InputRequest]) -> tuple[bytes, ...]:
+        """The DER signatures of inputs, not verified. Raises KeyringLockedError, SigningError."""
         self.require_branches()
-        branch = self._branches[request.branch]
-        return self._signer.sign(
-            self._branch_keys[request.branch],
-            branch.child_tweak(request.index),
-            request.digest,
-            branch.child_public_key(request.index),
-        )
+        return self._signer.sign(self._located(requests))
+
+    def _located(self, requests: Iterable[InputRequest]) -> Iterator[tuple[Any, bytes, bytes]]:
+        """For each input where its branch key lies, its tweak, and the digest."""
+        addresses = [key.secp for key in self._branch_keys]
+        for request in requests:
+            tweak = request.tweak or self._branches[request.branch].child_tweak(request.index)
+            yield addresses[request.branch], tweak, request.digest
 
     def forget_account(self) -> None:
         """Overwrites the account's key and chain code; the branches stay."""

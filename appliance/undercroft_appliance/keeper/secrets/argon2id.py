@@ -31,6 +31,7 @@ class Argon2id:
 
     def __init__(self) -> None:
         self._working = Slot(0, 0)
+        self._most_bytes = os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE // 4 * 3
         self._allocate: Any = argon2_ffi.callback(
             "int(uint8_t **, size_t)", self._hand_out, error=_MEMORY_ALLOCATION_ERROR
         )
@@ -47,6 +48,9 @@ class Argon2id:
 
         Raises MemoryUnavailableError if there is not so much memory, SelfTestError if Argon2 refuses.
         """
+        # Attack: a host asks for all the memory that there is, and the kernel ends the keeper, with what it remembers.
+        if memory_kib * 1024 > self._most_bytes:
+            raise MemoryUnavailableError(f"{memory_kib} KiB for Argon2id are more than 3/4 of this machine's memory")
         salt_buffer = argon2_ffi.new("uint8_t[]", salt)
         context = argon2_ffi.new(
             "argon2_context *",
@@ -85,4 +89,6 @@ def _map(size: int) -> Slot:
         raise MemoryUnavailableError(f"{size} bytes for Argon2id: {os.strerror(ctypes.get_errno())}")
     for name, advice in (("DONTDUMP", MADV_DONTDUMP), ("DONTFORK", MADV_DONTFORK)):
         checked(f"madvise({name})", libc.madvise(address, size, advice))
+    # Against swap, which has to be off anyway: whoever may not lock so much (RLIMIT_MEMLOCK) goes on without.
+    libc.mlock(address, size)
     return Slot(address, size)

@@ -1,7 +1,8 @@
 """The keyring: everything the keeper may do with its owner's key, and nothing that hands one out.
 
 It knows a passphrase until it is used, and an opened key until `wipe`. What stays while open is the identity
-key and the private keys of the two branches (m/48h/coin/0h/2h/0 and /1); seed, account key and chain code go.
+key, the key that seals the log, and the private keys of the two branches (m/48h/coin/0h/2h/0 and /1); seed, account
+key and chain code go.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
-from undercroft_appliance.errors import EnvelopeError, KeyringLockedError, PassphraseError
+from undercroft_appliance.errors import (
+    EnvelopeError,
+    KeyringLockedError,
+    OwnerEntropyError,
+    PassphraseError,
+    SelfTestError,
+)
 from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages.envelope import ENVELOPE_VERSION, Envelope
@@ -22,8 +29,10 @@ from .argon2id import SALT_BYTES
 from .entropy import Entropy
 from .envelope import NONCE_BYTES, SEED_BYTES, TAG_BYTES, KdfBounds, KdfCost, Sealer
 from .hmac512 import HmacSha512
+from .log_key import LogKey
 from .memory import KINDS, GuardedMemory, Kind, Slot, stack_wipe
 from .passphrase import compare, read_passphrase
+from .seedmix import SeedMixer
 from .selftest import self_test
 from .signing import IdentityKey
 
@@ -39,7 +48,9 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class _PublicParts:
+class PublicParts:
+    """What everybody may know of a key: master fingerprint (4 bytes), account xpub, Ed25519 identity (32 bytes)."""
+
     fingerprint: bytes
     xpub: ExtendedPublicKey
     identity: bytes
@@ -62,19 +73,24 @@ class Keyring:
         kinds: Sequence[Kind] = KINDS,
     ) -> None:
         kdf_bounds.check(kdf_cost)
-        self_test(kinds)
+        self_test(kinds, entropy)
         self._entropy = entropy
         self._cost = kdf_cost
         self._memory = memory = GuardedMemory(kinds=kinds)
         hmac = HmacSha512(memory)
         self._account = Account(memory, hmac, network)
         self._identity = IdentityKey(memory, hmac)
+        self._log_key = LogKey(memory, hmac)
         self._sealer = Sealer(memory, kdf_bounds)
         self._passphrase = memory.take(PASSPHRASE_SLOT_BYTES)
         self._repeated = memory.take(PASSPHRASE_SLOT_BYTES)
         self._passphrase_length = 0
+        self._mixer = SeedMixer(memory, entropy)
         self._seed = memory.take(SEED_BYTES)
-        self._public: _PublicParts | None = None
+        self._mixed: PublicParts | None = None
+        self._public: PublicParts | None = None
+        self._touched = False
+        memory.shut()
 
     @property
     def memory_kind(self) -> Kind:
@@ -98,14 +114,55 @@ class Keyring:
             self._repeated.wipe()
             self._passphrase_length = length
 
-    def create_key(self) -> NewKey:
-        """Makes a random key, sealed under the passphrase in a draft that is bound to no quorum yet.
+    def draw_entropy(self) -> bytes:
+        """Begins a new key: draws 32 bytes from the system; returns the commitment to them (32 bytes, public)."""
+        self._require_memory()
+        self._touched = True
+        with self._all_or_nothing():
+            self._forget_keys()
+            self._forget_seed()
+            return self._mixer.draw()
 
-        Afterwards only the identity key is open, to sign the owner's declaration. Raises PassphraseError.
+    def read_entropy(self, tty_fd: int, announce: Callable[[str], None]) -> int:
+        """Reads the owner's dice, or keys hit at random; returns how many characters. Raises OwnerEntropyError."""
+        self._require_memory()
+        with self._memory.used():
+            return self._mixer.read(tty_fd, announce)
+
+    def mix_entropy(self) -> PublicParts:
+        """Makes the new key of both. Its public parts are known before anybody knows whether it will be checked.
+
+        Raises OwnerEntropyError.
+        """
+        self._require_memory()
+        with self._all_or_nothing():
+            self._mixer.mix(self._seed)
+            self._mixed = self._derive_public()
+            self._account.forget_account()
+            self._identity.wipe()
+            self._log_key.wipe()
+        return self._mixed
+
+    def reveal_entropy(self) -> bytes:
+        """Throws the new key away and gives up the system's 32 bytes that were in it. Raises OwnerEntropyError."""
+        self._require_memory()
+        with self._all_or_nothing():
+            self._mixed = None
+            return self._mixer.reveal(self._seed)
+
+    def create_key(self) -> NewKey:
+        """Seals the key that was mixed under the passphrase, in a draft that is bound to no quorum yet.
+
+        Afterwards only the identity key is open, to sign the owner's declaration. Raises PassphraseError,
+        OwnerEntropyError (nothing was mixed), SelfTestError (it is not the key that was mixed).
         """
         with self._opening():
-            self._entropy.fill(self._seed)
+            if self._mixed is None:
+                raise OwnerEntropyError("no key was mixed")
             public = self._derive_public()
+            # Attack: a flipped bit since the owner was shown the key's public parts.
+            if public != self._mixed:
+                raise SelfTestError("the new key changed before it was sealed")
             digest = possession_digest(public.identity, public.xpub.serialize())
             possession = self._account.sign_as_account(digest, public.xpub)
             envelope = self._seal(public, quorum_id=None)
@@ -143,6 +200,11 @@ class Keyring:
             self._public = public
 
     @property
+    def touched(self) -> bool:
+        """Whether a secret was ever in it, open or wiped: then the process that holds it ends with it."""
+        return self._touched
+
+    @property
     def is_open(self) -> bool:
         """Whether the identity can sign."""
         return self._public is not None
@@ -168,22 +230,33 @@ class Keyring:
         with self._all_or_nothing():
             return self._identity.sign(data, public.identity)
 
+    def seal_log(self, data: bytes, associated: bytes) -> bytes:
+        """Nonce (24 bytes, random), ciphertext and tag (16 bytes) of a log entry's exact facts, bound to the entry.
+
+        Raises KeyringLockedError.
+        """
+        self._opened()
+        with self._memory.used():
+            return self._log_key.seal(data, associated, self._entropy.public(NONCE_BYTES))
+
     def sign_inputs(self, requests: Sequence[InputRequest]) -> tuple[bytes, ...]:
-        """One DER signature per input, without the sighash byte.
+        """One DER signature per input, without the sighash byte, and not verified: that is the keeper's next stage.
 
         Raises KeyringLockedError (also when only the identity is open), SigningError.
         """
         self._account.require_branches()
         with self._all_or_nothing():
-            return tuple([self._account.sign_input(request) for request in requests])
+            return self._account.sign_inputs(requests)
 
     def wipe(self) -> None:
         """Overwrites every secret; the keyring is locked and can be used again."""
         if self._memory.closed:
             return
-        self._forget_keys()
-        self._forget_passphrase()
         self._memory.wipe()
+        with self._memory.used():
+            self._forget_keys()
+            self._forget_seed()
+            self._forget_passphrase()
         stack_wipe()
 
     def close(self) -> None:
@@ -200,15 +273,20 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({'open' if self.is_open else 'locked'}, {self._memory.kind})"
 
-    def _opened(self) -> _PublicParts:
+    def _opened(self) -> PublicParts:
         if self._public is None:
             raise KeyringLockedError
         return self._public
 
+    def _require_memory(self) -> None:
+        if self._memory.closed:
+            raise KeyringLockedError("it is closed for good")
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         try:
-            yield
+            with self._memory.used():
+                yield
         except BaseException:
             self.wipe()
             raise
@@ -217,18 +295,20 @@ class Keyring:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        if self._memory.closed:
-            raise KeyringLockedError("it is closed for good")
-        self._forget_passphrase()
-        try:
-            yield
-        except BaseException:
+        self._require_memory()
+        self._touched = True
+        with self._memory.used():
             self._forget_passphrase()
-            raise
+            try:
+                yield
+            except BaseException:
+                self._forget_passphrase()
+                raise
 
     @contextmanager
     def _opening(self) -> Iterator[None]:
         """A passphrase goes in; afterwards neither it nor the seed nor the account key is left."""
+        self._require_memory()
         with self._all_or_nothing():
             if not self._passphrase_length:
                 raise PassphraseError("it was not asked for")
@@ -237,25 +317,32 @@ class Keyring:
                 yield
             finally:
                 self._forget_passphrase()
-                self._seed.wipe()
+                self._forget_seed()
                 self._account.forget_account()
 
     def _forget_keys(self) -> None:
         self._public = None
         self._account.wipe()
         self._identity.wipe()
+        self._log_key.wipe()
+
+    def _forget_seed(self) -> None:
+        self._mixed = None
+        self._mixer.wipe()
+        self._seed.wipe()
 
     def _forget_passphrase(self) -> None:
         self._passphrase_length = 0
         self._passphrase.wipe()
         self._repeated.wipe()
 
-    def _derive_public(self) -> _PublicParts:
+    def _derive_public(self) -> PublicParts:
         identity = self._identity.load(self._seed)
+        self._log_key.load(self._seed)
         fingerprint, xpub = self._account.derive(self._seed)
-        return _PublicParts(fingerprint, xpub, identity)
+        return PublicParts(fingerprint, xpub, identity)
 
-    def _open(self, envelope: Envelope) -> _PublicParts:
+    def _open(self, envelope: Envelope) -> PublicParts:
         self._sealer.open(envelope, self._typed_passphrase(), self._seed)
         public = self._derive_public()
         # Attack: an envelope sealed by someone who knows the passphrase, naming keys that are not the seed's.
@@ -267,7 +354,7 @@ class Keyring:
             raise EnvelopeError("its public keys are not those of its seed on this network")
         return public
 
-    def _seal(self, public: _PublicParts, quorum_id: bytes | None) -> Envelope:
+    def _seal(self, public: PublicParts, quorum_id: bytes | None) -> Envelope:
         blank = Envelope(
             version=ENVELOPE_VERSION,
             opslimit=self._cost.opslimit,

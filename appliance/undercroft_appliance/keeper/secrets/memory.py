@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -28,8 +28,6 @@ _MAP_FIXED = 0x10
 _PROT_NONE = 0
 _READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
 _MADV_WIPEONFORK = 18
-_PR_SET_DUMPABLE = 4
-_PR_SET_NO_NEW_PRIVS = 38
 _ALIGNMENT = 16
 _STACK_BYTES = 64 * 1024
 
@@ -81,9 +79,26 @@ class Slot:
         sodium.sodium_memzero(sodium_ffi.cast("void *", self.address), self.size)
 
 
+class _Use:
+    """For ``with``. A class: it is entered for every transaction, and a generator would cost as much as mprotect."""
+
+    __slots__ = ("_enter", "_leave")
+
+    def __init__(self, enter: Callable[[], None], leave: Callable[[], None]) -> None:
+        self._enter = enter
+        self._leave = leave
+
+    def __enter__(self) -> None:
+        self._enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+
 class GuardedMemory:
     """A few pages for secrets, handed out slot by slot; nothing but `close` gives a slot back.
 
+    They are open to their maker until `shut`; then, but within `used`, whoever touches a slot ends the process.
     Raises MemoryUnavailableError if none of the wanted kinds can be had.
     """
 
@@ -96,6 +111,8 @@ class GuardedMemory:
         self._base: int = base
         self.address = self._base + mmap.PAGESIZE
         self._taken = 0
+        self._users = 1
+        self._use = _Use(self._open, self._leave)
         self.closed = False
         try:
             self.kind: Kind = self._map_first_of(kinds)
@@ -156,10 +173,39 @@ class GuardedMemory:
         self._taken = offset + size
         return Slot(self.address + offset, size)
 
+    def shut(self) -> None:
+        """From now on the pages can be touched only within `used`. Call it once, when all slots are taken."""
+        # Attack: a library with a hole in it reads what lies about in the memory while nobody signs.
+        self._leave()
+
+    def used(self) -> AbstractContextManager[None]:
+        """The pages can be read and written meanwhile; it may be nested. Entering raises MemoryUnavailableError."""
+        return self._use
+
     def wipe(self) -> None:
-        """Overwrites all of it with zeros; the slots stay usable."""
-        if not self.closed:
-            Slot(self.address, self.size).wipe()
+        """Overwrites all of it with zeros, in use or not; the slots stay usable."""
+        if self.closed:
+            return
+        # Not by `used`: a signal that came in the middle of that must not keep a secret from being wiped.
+        self._protect(_READ_WRITE)
+        Slot(self.address, self.size).wipe()
+        if self._users == 0:
+            self._protect(_PROT_NONE)
+
+    def _open(self) -> None:
+        if self.closed:
+            raise MemoryUnavailableError("it is closed")
+        self._users += 1
+        if self._users == 1:
+            self._protect(_READ_WRITE)
+
+    def _leave(self) -> None:
+        self._users -= 1
+        if self._users == 0 and not self.closed:
+            self._protect(_PROT_NONE)
+
+    def _protect(self, access: int) -> None:
+        checked("mprotect", libc.mprotect(self.address, self.size, access))
 
     def close(self) -> None:
         """Wipes and unmaps. No slot may be used any more: its address is gone."""
@@ -174,16 +220,6 @@ class GuardedMemory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def harden_process() -> None:
-    """Closes this process to others of its user: no ptrace, no /proc/PID/mem, no core, no new privileges.
-
-    Raises MemoryUnavailableError if the kernel does not do it.
-    """
-    checked("prctl(PR_SET_DUMPABLE)", libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    checked("prctl(PR_SET_NO_NEW_PRIVS)", libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def stack_wipe() -> None:

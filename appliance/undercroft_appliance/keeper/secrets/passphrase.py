@@ -41,10 +41,10 @@ def read_passphrase(tty_fd: int, slot: Slot, ready: Callable[[], None] | None = 
     PassphraseCharacterError, PassphraseError (the terminal was closed, or is none).
     """
     try:
-        with _no_echo(tty_fd):
+        with no_echo(tty_fd):
             if ready is not None:
                 ready()
-            length = _read_line(tty_fd, slot)
+            length = read_line(tty_fd, slot)
         _check(slot, length)
     except termios.error as error:
         slot.wipe()
@@ -62,7 +62,8 @@ def compare(first: Slot, first_length: int, second: Slot, second_length: int) ->
 
 
 @contextmanager
-def _no_echo(tty_fd: int) -> Iterator[None]:
+def no_echo(tty_fd: int) -> Iterator[None]:
+    """Line mode without echo; what was typed ahead is thrown away, before and after. Raises PassphraseError."""
     try:
         before = termios.tcgetattr(tty_fd)
         silent = termios.tcgetattr(tty_fd)
@@ -80,8 +81,12 @@ def _no_echo(tty_fd: int) -> Iterator[None]:
         termios.tcsetattr(tty_fd, termios.TCSAFLUSH, before)
 
 
-def _read_line(tty_fd: int, slot: Slot) -> int:
-    """One line; of a longer one the rest is read too, since the kernel zeroes only what it hands over."""
+def read_line(tty_fd: int, slot: Slot) -> int:
+    """Reads one line into the slot; returns its length in bytes without the newline.
+
+    Of a longer one the rest is read too, since the kernel zeroes only what it hands over. Raises
+    PassphraseLengthError for it, PassphraseError when the terminal is gone; the slot is not wiped then.
+    """
     too_long = False
     while True:
         count = _read(tty_fd, slot)

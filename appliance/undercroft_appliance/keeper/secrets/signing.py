@@ -1,11 +1,14 @@
 """Signatures made from keys in guarded memory: ECDSA for inputs, Ed25519 for the appliance's identity.
 
 ECDSA is deterministic (RFC 6979) with a low R by Bitcoin Core's rule, so that any other implementation with
-the same key gives the same bytes. Every signature is verified before it leaves (a fault in it could give the
-key away).
+the same key gives the same bytes. A wrong signature could give the key away: what `sign_digest` and `IdentityKey`
+make is verified here, what `InputSigner` makes in the keeper's verify stage, and nothing leaves unverified.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from undercroft_appliance.errors import SigningError
 from undercroft_protocol.bitcoin.signature import verify_ecdsa
@@ -25,6 +28,51 @@ _ED25519_PUBLIC_BYTES = 32
 _ED25519_SECRET_BYTES = 64
 _ED25519_SIGNATURE_BYTES = 64
 
+# What Bitcoin Core gives to the nonce function, try after try: nothing, then 1, 2, 3… in 32 bytes, little-endian.
+# Half of all tries give a low R: that each of these fails does not happen.
+_EXTRA_ENTROPY = (
+    secp_ffi.NULL,
+    *(secp_ffi.new("unsigned char[32]", counter.to_bytes(32, "little")) for counter in range(1, 256)),
+)
+
+
+# Bound once: they are called for each input and each try.
+_ecdsa_sign: Any = secp.secp256k1_ecdsa_sign
+_seckey_tweak_add: Any = secp.secp256k1_ec_seckey_tweak_add
+_serialize_compact: Any = secp.secp256k1_ecdsa_signature_serialize_compact
+_serialize_der: Any = secp.secp256k1_ecdsa_signature_serialize_der
+
+
+class Ecdsa:
+    """Makes one signature after the other; the library's buffers are prepared once."""
+
+    def __init__(self) -> None:
+        self._signature = secp_ffi.new("secp256k1_ecdsa_signature *")
+        self._compact = secp_ffi.new(f"unsigned char[{_COMPACT_BYTES}]")
+        self._der = secp_ffi.new(f"unsigned char[{_MAX_DER_BYTES}]")
+        self._encoded = secp_ffi.buffer(self._der)
+        self._size = secp_ffi.new("size_t *")
+
+    def sign(self, key: Any, digest: bytes) -> bytes:
+        """The DER signature (low R, low S, no sighash byte) of a 32-byte digest by the key at a guarded address.
+
+        Raises SigningError.
+        """
+        signature, compact, size = self._signature, self._compact, self._size
+        for extra in _EXTRA_ENTROPY:
+            # The library's default nonce function, and the only one, is RFC 6979.
+            if not _ecdsa_sign(SECP_CONTEXT, signature, digest, key, secp_ffi.NULL, extra):
+                raise SigningError("the key is out of range")
+            _serialize_compact(SECP_CONTEXT, compact, signature)
+            if compact[0] < _HIGH_BIT:
+                break
+        else:
+            raise SigningError("no low R")
+        size[0] = _MAX_DER_BYTES
+        _serialize_der(SECP_CONTEXT, self._der, size, signature)
+        encoded: bytes = self._encoded[: size[0]]
+        return encoded
+
 
 def sign_digest(key: Slot, digest: bytes, public_key: bytes) -> bytes:
     """The DER signature (no sighash byte) of a 32-byte digest, verified with the 33-byte public key.
@@ -33,22 +81,7 @@ def sign_digest(key: Slot, digest: bytes, public_key: bytes) -> bytes:
     """
     if len(digest) != KEY_BYTES:
         raise ValueError("a digest has 32 bytes")
-    signature = secp_ffi.new("secp256k1_ecdsa_signature *")
-    compact = secp_ffi.new(f"unsigned char[{_COMPACT_BYTES}]")
-    extra_entropy = secp_ffi.new("unsigned char[32]")
-    _sign_once(signature, digest, key, secp_ffi.NULL)
-    counter = 0
-    while True:
-        secp.secp256k1_ecdsa_signature_serialize_compact(SECP_CONTEXT, compact, signature)
-        if compact[0] < _HIGH_BIT:
-            break
-        counter += 1
-        secp_ffi.memmove(extra_entropy, counter.to_bytes(32, "little"), 32)
-        _sign_once(signature, digest, key, extra_entropy)
-    der = secp_ffi.new(f"unsigned char[{_MAX_DER_BYTES}]")
-    size = secp_ffi.new("size_t *", _MAX_DER_BYTES)
-    secp.secp256k1_ecdsa_signature_serialize_der(SECP_CONTEXT, der, size, signature)
-    encoded = bytes(secp_ffi.buffer(der, size[0]))
+    encoded = Ecdsa().sign(key.secp, digest)
     try:
         verify_ecdsa(public_key, digest, encoded)
     except SignatureError as error:
@@ -57,28 +90,28 @@ def sign_digest(key: Slot, digest: bytes, public_key: bytes) -> bytes:
     return encoded
 
 
-def _sign_once(signature: object, digest: bytes, key: Slot, extra: object) -> None:
-    rfc6979 = secp.secp256k1_nonce_function_rfc6979
-    if not secp.secp256k1_ecdsa_sign(SECP_CONTEXT, signature, digest, key.secp, rfc6979, extra):
-        raise SigningError("the key is out of range")
-
-
 class InputSigner:
-    """Signs with the child of a branch key; which lives in a scratch slot for one signature only."""
+    """Signs with children of branch keys; they come one after the other into one slot, wiped after the last."""
 
     def __init__(self, memory: GuardedMemory) -> None:
         self._child = memory.take(KEY_BYTES)
 
-    def sign(self, branch_key: Slot, tweak: bytes, digest: bytes, public_key: bytes) -> bytes:
-        """The DER signature by the child with this (public) BIP 32 tweak. Raises SigningError."""
-        child = self._child
+    def sign(self, inputs: Iterable[tuple[Any, bytes, bytes]]) -> tuple[bytes, ...]:
+        """The DER signatures, not verified, for inputs given as branch key (guarded address), tweak, digest.
+
+        The tweaks (BIP 32) are public. Raises SigningError.
+        """
+        ecdsa, child = Ecdsa(), self._child.secp
+        signatures = []
         try:
-            child.copy_from(branch_key)
-            if not secp.secp256k1_ec_seckey_tweak_add(SECP_CONTEXT, child.secp, tweak):
-                raise SigningError("the child key is out of range")
-            return sign_digest(child, digest, public_key)
+            for branch_key, tweak, digest in inputs:
+                secp_ffi.memmove(child, branch_key, KEY_BYTES)
+                if not _seckey_tweak_add(SECP_CONTEXT, child, tweak):
+                    raise SigningError("the child key is out of range")
+                signatures.append(ecdsa.sign(child, digest))
         finally:
-            child.wipe()
+            self._child.wipe()
+        return tuple(signatures)
 
 
 class IdentityKey:

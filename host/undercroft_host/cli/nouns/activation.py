@@ -47,7 +47,17 @@ def open_command(app: App, name: str, timeout: int) -> None:
         activation_id = talk.activation_id
     with app.store.begin(app.actor) as session:
         appliance = get_appliance(session, name)
-        data = activation_data(store_request(session, appliance, raw, activation_id, quorum, clock=app.clock))
+        activation = store_request(
+            session,
+            appliance,
+            raw,
+            activation_id,
+            quorum,
+            policy_hash=request.policy.hash,
+            began=request.time,
+            clock=app.clock,
+        )
+        data = activation_data(activation)
     app.put(data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,27 +12,27 @@ from undercroft_protocol.messages import (
     ARMED,
     UNLOCKED,
     Done,
-    FreezeOrder,
     FreezeRequest,
     LockRequest,
     Quorum,
-    sign_statement,
 )
 
 from ...custody.activations import end_activations, open_activation
 from ...custody.appliances import add_appliance, get_appliance, list_appliances
-from ...custody.logs import list_entries, verify_kept
+from ...custody.log_proof import prove_log
+from ...custody.logs import log_file
 from ...custody.quorum import current_quorum
 from ...desk.fetch import fetch_log
 from ...desk.talk import ApplianceSession
-from ...errors import ActivationUnknown, HostError, IntegrityAlarm, NotFound, UsageProblem
+from ...errors import ActivationUnknown, Conflict, Failure, HostError, IntegrityAlarm, NotFound
 from ...store import audit
 from ...store.tables import Appliance
 from ..app import App, pass_app
 from ..output import moment
 from ..program import Noun
+from .audit import missing_words
+from .freeze import vault_order
 
-_MOST_REASON = 200
 _LOG_SECONDS = 15.0
 
 
@@ -77,6 +78,7 @@ def show(app: App, name: str) -> None:
             "memory": report.memory,
             "firmware": report.firmware_hash.hex(),
             "activation": talk.activation_id.hex(),
+            "policy": None if talk.policy_hash is None else talk.policy_hash.hex(),
             "identity": None if talk.identity is None else talk.identity.hex(),
             "proven": talk.identity is not None and talk.sender == talk.identity,
         }
@@ -103,12 +105,12 @@ def lock(app: App, name: str) -> None:
 @click.option("--reason", required=True, help="For the owner's screen and the log.")
 @pass_app
 def freeze(app: App, name: str, reason: str) -> None:
-    """Stop an appliance; its log is fetched first if it comes at once. Going on takes a fresh activation."""
-    if len(reason) > _MOST_REASON or not reason.isascii() or not reason.isprintable():
-        raise UsageProblem(f"a reason is printable ASCII, {_MOST_REASON} characters at most")
+    """Stop one appliance; its log is fetched first if it comes at once. Going on takes a fresh activation.
+
+    The order is the vault's and stands for the whole quorum: no batch is sent until an appliance is armed anew.
+    """
     quorum = app.quorum()
-    signer = app.vault_signer()
-    order = sign_statement(FreezeOrder(quorum.id, reason, app.clock()), signer.public_key, signer.sign)
+    order = vault_order(app, reason)
     with app.talk(name, quorum.id) as talk:
         problem = _save_log(app, talk, quorum)
         done = talk.ask(FreezeRequest(order), Done)
@@ -121,9 +123,11 @@ def freeze(app: App, name: str, reason: str) -> None:
 @command.command("log")
 @click.argument("name")
 @click.option("--kept", is_flag=True, help="Only what was fetched before; nothing is sent to the appliance.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write it there with its seals, for undercroft-appliance read-log.")  # fmt: skip
 @pass_app
-def log(app: App, name: str, kept: bool) -> None:
-    """Fetch an appliance's log, verify the whole chain, and show it."""
+def log(app: App, name: str, kept: bool, out: Path | None) -> None:
+    """Fetch an appliance's log, verify the whole chain, and show it; the exact facts in it only its owner can open."""
     quorum = known_quorum(app)
     if quorum is None:
         raise NotFound("a quorum, so no appliance has a log yet")
@@ -132,8 +136,14 @@ def log(app: App, name: str, kept: bool) -> None:
             fetch_log(app.store, app.actor, talk, quorum, clock=app.clock)
     with app.store.read() as session:
         appliance = get_appliance(session, name)
-        verify_kept(session, appliance)
-        entries = list_entries(session, appliance.identity or b"")
+        proof = prove_log(session, appliance)
+        file = log_file(session, appliance)
+    for words in missing_words(proof):
+        app.note(words)
+    if out is not None:
+        _write_new(out, file.to_bytes())
+        app.put({"name": name, "file": str(out), "entries": len(file.entries), "whole": proof.is_whole})
+        return
     app.put(
         [
             {
@@ -141,10 +151,22 @@ def log(app: App, name: str, kept: bool) -> None:
                 "time": moment(entry.time or None),
                 "event": entry.event,
                 "facts": list(entry.facts),
+                "sealed": entry.sealed is not None,
             }
-            for entry in entries
+            for entry in file.entries
         ]
     )
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not be there yet; Conflict if it is."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise Conflict(f"{path} is there already") from None
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from error
 
 
 def known_quorum(app: App) -> Quorum | None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from undercroft_protocol.bitcoin.transaction import Outpoint, txid_to_hex
+from undercroft_protocol.messages import BatchRequest
 
 from ...custody.policies import active_policy
 from ...custody.quorum import active_quorum
@@ -92,9 +93,9 @@ def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout
     quorum = app.quorum()
     with app.store.begin(app.actor) as session:
         payments = payments_by_id(session, payment_ids)
-        policy = active_policy(session, quorum)
+        policy = active_policy(session, quorum, app.clock())
         batch = build_batch(session, payments, quorum, policy.hash, clock=app.clock, entropy=app.entropy)
-    _send(app, batch.batch_id, payment_ids, names, timeout)
+    _send(app, batch, payment_ids, names, timeout)
 
 
 @command.command("resend")
@@ -109,8 +110,8 @@ def resend(app: App, payment_id: int, names: tuple[str, ...], timeout: int) -> N
         # What is final needs no further signature.
         if payment.state not in UNSIGNED_STATES:
             raise PaymentState(f"payment {payment_id} is {payment.state}")
-        batch_id = newest_batch(session, payment_id).batch_id
-    _send(app, batch_id, (payment_id,), names, timeout)
+        batch = newest_batch(session, payment_id)
+    _send(app, batch, (payment_id,), names, timeout)
 
 
 @command.command("broadcast")
@@ -199,12 +200,12 @@ def _name_of(session: Session, identity: bytes) -> str:
     return name or identity.hex()[:16]
 
 
-def _send(app: App, batch_id: bytes, payment_ids: Sequence[int], names: Sequence[str], timeout: int) -> None:
+def _send(app: App, batch: BatchRequest, payment_ids: Sequence[int], names: Sequence[str], timeout: int) -> None:
     answers: list[Answer] = []
     failure: HostError | None = None
     for name in names:
         try:
-            answers += send_to(app, name, batch_id, timeout)
+            answers += send_to(app, name, batch, payment_ids, timeout)
         except IntegrityAlarm:
             raise
         except HostError as error:
@@ -215,7 +216,6 @@ def _send(app: App, batch_id: bytes, payment_ids: Sequence[int], names: Sequence
         payments = [payment_data(session, payment) for payment in payments_by_id(session, payment_ids)]
     app.put(
         {
-            "batch": batch_id.hex(),
             "payments": payments,
             "answers": [dataclasses.asdict(answer) for answer in answers],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from ...custody.quorum import (
     store_acceptance,
     store_declaration,
 )
-from ...errors import HostError
+from ...errors import Failure, HostError
 from ...gateway.watch import ensure_watching
 from ..app import App, pass_app
 from ..ceremony import ask_owner, timeout_option
@@ -110,6 +111,20 @@ def descriptor(app: App) -> None:
         found = current_quorum(session)[0].descriptor()
     data = {"descriptor": found.text(), "receive": found.text(0), "change": found.text(1)}
     app.put(data, text=data["descriptor"])
+
+
+@command.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_app
+def export(app: App, file: Path) -> None:
+    """Write the quorum (canonical CBOR, nothing secret) to a file, for undercroft-appliance check --quorum."""
+    with app.store.read() as session:
+        found = current_quorum(session)[0]
+    try:
+        file.write_bytes(found.to_bytes())
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    app.put({"id": found.id.hex(), "code": found.code, "file": str(file)})
 
 
 def quorum_data(session: Session, quorum: Quorum, state: str) -> dict[str, Any]:

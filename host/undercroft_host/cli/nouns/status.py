@@ -11,14 +11,16 @@ from sqlalchemy.orm import Session
 from undercroft_protocol.messages import Quorum
 
 from ...custody.appliances import list_appliances
-from ...custody.policies import proposed_policy
+from ...custody.freezes import open_orders, signer_name
+from ...custody.policy_chain import PolicyChain
 from ...custody.quorum import current_quorum
 from ...errors import HostError, NotFound
 from ...gateway.follower import tip_height
-from ...store.tables import Coin, Deposit, Payment, PolicyRecord, Withdrawal
+from ...store.tables import Coin, Deposit, Payment, Withdrawal
 from ...treasury.ledger import trial_balance
 from ..app import App, pass_app
 from ..glance import glance
+from ..output import moment
 from ..program import Verb
 from .appliance import appliance_data
 
@@ -37,17 +39,21 @@ def command(app: App, ask: bool) -> None:
             "network": app.config.network.value,
             "chain": {**chain, "followed_height": None if height < 0 else height},
             "quorum": None if quorum is None else {"code": quorum.code, "state": state, "id": quorum.id.hex()},
-            "policy": None if quorum is None else _policy(session, quorum),
+            "policy": None if quorum is None else _policy(session, quorum, app.clock()),
             "coins": _coins(session),
             "deposits": _by_state(session, Deposit.state, Deposit.amount_sats),
             "withdrawals": _by_state(session, Withdrawal.state, Withdrawal.amount_sats),
             "payments": _by_state(session, Payment.state, Payment.fee_sats, "fee_sats"),
             "appliances": [appliance_data(session, appliance) for appliance in list_appliances(session)],
             "books": trial_balance(session),
+            "frozen": [] if quorum is None else _frozen(session, quorum),
         }
     if ask:
         for appliance in data["appliances"]:
             appliance.update(_asked(app, appliance["name"], None if quorum is None else quorum.id))
+        # One of them may have told of an order that was not known here.
+        with app.store.read() as session:
+            data["frozen"] = [] if quorum is None else _frozen(session, quorum)
     app.put(data, text=glance(data))
 
 
@@ -66,13 +72,17 @@ def _quorum(session: Session) -> tuple[Quorum | None, str | None]:
         return None, None
 
 
-def _policy(session: Session, quorum: Quorum) -> dict[str, Any] | None:
-    try:
-        policy = proposed_policy(session, quorum)
-    except NotFound:
-        return None
-    state = session.get_one(PolicyRecord, policy.hash).state
-    return {"name": policy.name, "version": policy.version, "state": state}
+def _policy(session: Session, quorum: Quorum, now: int) -> dict[str, Any] | None:
+    chain = PolicyChain.load(session, quorum, now)
+    one = chain.foremost
+    return None if one is None else {"name": one.policy.name, "version": one.policy.version, "state": chain.state(one)}
+
+
+def _frozen(session: Session, quorum: Quorum) -> list[dict[str, Any]]:
+    return [
+        {"by": signer_name(quorum, one.signer), "reason": one.reason, "ordered": moment(one.ordered or None)}
+        for one in open_orders(session, quorum.id)
+    ]
 
 
 def _coins(session: Session) -> dict[str, int]:

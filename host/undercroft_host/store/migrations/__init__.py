@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every revision this version knows, oldest first; the last is the one that `tables.py` describes."""
 
 

@@ -1,0 +1,1 @@
+"""Development tools: commands of `undercroft-appliance` that no image has."""

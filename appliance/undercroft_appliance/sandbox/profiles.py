@@ -1,0 +1,54 @@
+"""What each of the three processes may still ask the kernel for once everything it needs is open."""
+
+from __future__ import annotations
+
+import termios
+from typing import Final
+
+from .seccomp import Condition, Rule
+
+_WHOLE: Final = 0xFFFFFFFFFFFFFFFF
+_INT: Final = 0xFFFFFFFF
+_PROT_EXEC: Final = 4
+_MAP_ANONYMOUS: Final = 0x20
+_TERMIOS2: Final = (0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D)
+"""TCGETS2, TCSETS2, TCSETSW2, TCSETSF2, by which newer C libraries do the same."""
+_SETTINGS: Final = (
+    termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TCFLSH, *_TERMIOS2,
+)  # fmt: skip
+"""ioctl requests that read or set a terminal's settings. TIOCSTI, which types for the owner, is none of them."""
+_SCREEN: Final = (*_SETTINGS, termios.TCSBRK, termios.TIOCGWINSZ)
+
+_NOT_EXECUTABLE: Final = Condition(2, _PROT_EXEC, 0)
+_COMMON: Final = (
+    # Memory: anonymous and never executable, so that no code can be brought in.
+    Rule("mmap", (_NOT_EXECUTABLE, Condition(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS))),
+    Rule("mprotect", (_NOT_EXECUTABLE,)),
+    *map(Rule, ("brk", "madvise", "mremap", "munmap")),
+    # Descriptors that are open. No address: what a socket is joined to stays what it was joined to.
+    Rule("sendto", (Condition(4, _WHOLE, 0),)),
+    *map(Rule, ("close", "fstat", "lseek", "poll", "ppoll", "read", "recvfrom", "write")),
+    # Time, randomness, signals to itself by the kernel, and the end.
+    *map(Rule, ("clock_getres", "clock_gettime", "getpid", "getrandom", "gettid", "gettimeofday")),
+    *map(Rule, ("exit", "exit_group", "futex", "restart_syscall", "sched_yield")),
+    *map(Rule, ("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack")),
+)
+
+
+def _ioctls(requests: tuple[int, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule("ioctl", (Condition(1, _INT, request),)) for request in requests)
+
+
+KEEPER: Final = (*_COMMON, Rule("mlock"), Rule("ftruncate"), *_ioctls(_SETTINGS))
+"""Locks Argon2's working memory, empties and writes its handover, sets the terminal's echo."""
+PANEL: Final = (*_COMMON, *_ioctls(_SCREEN))
+"""Sets the terminal, waits until it has shown all, asks for its size."""
+PORT: Final = (*_COMMON, *_ioctls(_SETTINGS))
+"""Drives the line that it opened."""
+
+REFUSED: Final = (
+    "access", "faccessat", "faccessat2", "getcwd", "getdents64", "getpeername", "getsockname", "lstat", "newfstatat",
+    "open", "openat", "openat2", "readlink", "readlinkat", "stat", "statx",
+)  # fmt: skip
+"""Answered with EPERM: when Python formats an error it tries to read its sources and to describe sockets, and goes on
+without."""

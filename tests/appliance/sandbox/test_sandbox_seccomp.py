@@ -1,0 +1,140 @@
+"""The filter's program, run by a small interpreter, for both machines: what the kernel would answer to any call."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undercroft_appliance.sandbox.profiles import KEEPER, PANEL, PORT, REFUSED
+from undercroft_appliance.sandbox.seccomp import ALLOW, KILL_PROCESS, REFUSE, Condition, Rule, assembled
+from undercroft_appliance.sandbox.syscalls import MACHINES, Machine
+
+PROFILES = {"keeper": KEEPER, "panel": PANEL, "port": PORT}
+MOST_INSTRUCTIONS = 4096
+X86, ARM = MACHINES
+
+
+def answer(code: bytes, audit: int, number: int, arguments: Sequence[int] = ()) -> int:
+    """What the kernel's interpreter of classic BPF returns (Documentation/userspace-api/seccomp_filter.rst)."""
+    data = struct.pack("<IIQ6Q", number, audit, 0, *(*arguments, *[0] * (6 - len(arguments))))
+    program = list(struct.iter_unpack("=HBBI", code))
+    at, register = 0, 0
+    while True:
+        operation, if_true, if_false, operand = program[at]
+        at += 1
+        match operation:
+            case 0x20:
+                (register,) = struct.unpack_from("<I", data, operand)
+            case 0x54:
+                register &= operand
+            case 0x15:
+                at += if_true if register == operand else if_false
+            case 0x35:
+                at += if_true if register >= operand else if_false
+            case 0x06:
+                return int(operand)
+            case _:
+                raise AssertionError(f"operation {operation:#x}")
+
+
+def call(code: bytes, machine: Machine, name: str, *arguments: int) -> int:
+    number = machine.number(name)
+    assert number is not None
+    return answer(code, machine.audit, number, arguments)
+
+
+@pytest.fixture(params=MACHINES, ids=lambda machine: machine.name)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    found: Machine = request.param
+    return found
+
+
+@pytest.fixture(params=PROFILES)
+def filter_of(request: pytest.FixtureRequest, machine: Machine) -> bytes:
+    code = assembled(PROFILES[request.param], REFUSED, machine)
+    assert len(code) // 8 <= MOST_INSTRUCTIONS
+    return code
+
+
+def test_the_numbers_are_those_of_the_kernels_tables() -> None:
+    """A few of each machine, by hand from arch/x86/entry/syscalls/syscall_64.tbl and asm-generic/unistd.h."""
+    for name, numbers in {
+        "read": (0, 63), "write": (1, 64), "mmap": (9, 222), "mprotect": (10, 226), "ioctl": (16, 29),
+        "sendto": (44, 206), "recvfrom": (45, 207), "exit_group": (231, 94), "openat": (257, 56), "ppoll": (271, 73),
+        "getrandom": (318, 278), "mlock": (149, 228), "rt_sigreturn": (15, 139), "poll": (7, None),
+    }.items():  # fmt: skip
+        assert tuple(machine.number(name) for machine in MACHINES) == numbers
+
+
+def test_memory_may_be_had_but_never_executed(filter_of: bytes, machine: Machine) -> None:
+    anonymous, shared_file = 0x22, 0x01
+    assert call(filter_of, machine, "mmap", 0, 4096, 3, anonymous, 2**64 - 1) == ALLOW
+    assert call(filter_of, machine, "mmap", 0, 4096, 0, anonymous, 0) == ALLOW
+    for protection, flags in ((7, anonymous), (4, anonymous), (1, shared_file), (3, 0x02)):
+        assert call(filter_of, machine, "mmap", 0, 4096, protection, flags, 5) == KILL_PROCESS
+    assert call(filter_of, machine, "mprotect", 0, 4096, 3) == ALLOW
+    assert call(filter_of, machine, "mprotect", 0, 4096, 5) == KILL_PROCESS
+
+
+def test_a_socket_talks_only_to_whom_it_is_joined(filter_of: bytes, machine: Machine) -> None:
+    assert call(filter_of, machine, "sendto", 3, 1, 1, 0, 0, 0) == ALLOW
+    for address in (1, 1 << 32, 2**64 - 1):
+        assert call(filter_of, machine, "sendto", 3, 1, 1, 0, address, 16) == KILL_PROCESS
+
+
+def test_only_requests_for_a_terminals_settings_are_allowed(machine: Machine) -> None:
+    tcgets, tiocsti, tiocgwinsz, tiocsctty, tioclinux = 0x5401, 0x5412, 0x5413, 0x540E, 0x541C
+    for name, rules in PROFILES.items():
+        code = assembled(rules, REFUSED, machine)
+        assert call(code, machine, "ioctl", 0, tcgets, 1) == ALLOW
+        for request in (tiocsti, tiocsctty, tioclinux):
+            assert call(code, machine, "ioctl", 0, request, 1) == KILL_PROCESS
+        assert (call(code, machine, "ioctl", 0, tiocgwinsz, 1) == ALLOW) is (name == "panel")
+
+
+def test_files_are_refused_without_an_end(filter_of: bytes, machine: Machine) -> None:
+    for name in REFUSED:
+        if machine.number(name) is not None:
+            assert call(filter_of, machine, name) == REFUSE
+
+
+def test_attack_a_call_by_the_number_of_another_machine_or_table(filter_of: bytes, machine: Machine) -> None:
+    (other,) = [one for one in MACHINES if one != machine]
+    read = machine.number("read")
+    assert read is not None
+    assert answer(filter_of, machine.audit, read) == ALLOW
+    for audit in (other.audit, 0x40000003, 0, 0xFFFFFFFF):
+        assert answer(filter_of, audit, read) == KILL_PROCESS
+    for number in (0x40000000 | read, 0xFFFFFFFF):
+        assert answer(filter_of, machine.audit, number) == KILL_PROCESS
+
+
+def test_attack_every_call_that_is_not_on_the_list_ends_the_process(machine: Machine) -> None:
+    for rules in PROFILES.values():
+        code = assembled(rules, REFUSED, machine)
+        listed = {machine.number(rule.call) for rule in rules} | {machine.number(name) for name in REFUSED}
+        for number in set(range(1000)) - listed:
+            assert answer(code, machine.audit, number) == KILL_PROCESS
+
+
+@given(value=st.integers(0, 2**64 - 1), mask=st.integers(0, 2**64 - 1), wanted=st.integers(0, 2**64 - 1))
+def test_a_condition_looks_at_all_64_bits(value: int, mask: int, wanted: int) -> None:
+    code = assembled([Rule("write", (Condition(2, mask, wanted & mask),))], (), X86)
+    expected = ALLOW if value & mask == wanted & mask else KILL_PROCESS
+    assert call(code, X86, "write", 0, 0, value) == expected
+    assert call(code, X86, "write", 0, 0, wanted) == ALLOW
+
+
+@given(arguments=st.tuples(st.integers(0, 3), st.integers(0, 3)))
+def test_rules_for_one_call_are_alternatives_whose_conditions_all_hold(arguments: tuple[int, int]) -> None:
+    whole = 2**64 - 1
+    rules = [
+        Rule("write", (Condition(0, whole, 1), Condition(1, whole, 2))),
+        Rule("write", (Condition(0, whole, 3),)),
+    ]
+    expected = ALLOW if arguments == (1, 2) or arguments[0] == 3 else KILL_PROCESS
+    assert call(assembled(rules, (), ARM), ARM, "write", *arguments) == expected
