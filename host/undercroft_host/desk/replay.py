@@ -167,7 +167,19 @@ def _past(session: Session, quorum: Quorum, since: int) -> list[_Past]:
     counted = Counter(name for batch_id in own for name in {send.appliance for send in sends[batch_id]})
     # One appliance's windows and activations are what an appliance knows; the one that knows most tells most.
     name = max(sorted(counted), key=counted.__getitem__, default="")
-    chosen = [_seen_from(name, sends[batch_id]) for batch_id in own]
+    reached = {
+        payment.id
+        for batch_id, payments in own.items()
+        if any(send.appliance == name for send in sends[batch_id])
+        for payment in payments
+    }
+    # Appliances with different policies get one payment in different batches: it is judged once, as that one got it.
+    chosen = [
+        send
+        for batch_id, payments in own.items()
+        if (send := _seen_from(name, sends[batch_id])).appliance == name
+        or not reached.issuperset(payment.id for payment in payments)
+    ]
     found = []
     activation_id: bytes | None = None
     for send in sorted(chosen, key=lambda send: (send.sent, send.batch)):

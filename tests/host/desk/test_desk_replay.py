@@ -59,6 +59,21 @@ def pay(store: Store, clock: Ticking, prefix: str, *appliances: ScriptedApplianc
         return batch, txid_to_hex(session.get_one(Payment, number).txid)
 
 
+def test_a_payment_in_two_batches_is_told_as_the_appliance_got_it_that_was_sent_the_most(
+    store: Store, clock: Ticking
+) -> None:
+    alice, bob, judge = ScriptedAppliance("alice"), ScriptedAppliance("bob"), Judge()
+    first, _ = pay(store, clock, "a", alice)
+    numbers = [cleared_payment(store, clock, prefix=prefix) for prefix in "bc"]
+    for_bob, for_alice = batch_of(store, clock, numbers[0]), batch_of(store, clock, *numbers)
+    sent(store, clock, bob, for_bob.batch_id)
+    clock.now += 60
+    sent(store, clock, alice, for_alice.batch_id)
+    replayed(store, judge)
+    judged = [BatchRequest.from_bytes(base64.b64decode(one["batch"])) for one in judge.asked]
+    assert [one.batch_id for one in judged] == [first.batch_id, for_alice.batch_id]
+
+
 def test_each_batch_is_judged_once_as_the_appliance_saw_it_that_was_sent_the_most(store: Store, clock: Ticking) -> None:
     alice, bob, judge = ScriptedAppliance("alice"), ScriptedAppliance("bob"), Judge()
     first, first_txid = pay(store, clock, "a", bob, alice)
