@@ -1,6 +1,6 @@
 # Every path here is relative, so that the repository may lie anywhere, also under a name with spaces.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench memscan fuzz image lock clean
+.PHONY: help setup demo test lint bench bench-sign bench-links memscan fuzz image lock clean
 
 python := .venv/bin/python
 checked := protocol appliance host demo tools tests
@@ -13,8 +13,8 @@ help: ## show this list
 setup: ## make .venv and .tools complete (all others call it themselves)
 	@found=$$(sh tools/find_python.sh) && exec "$$found" tools/setup.py
 
-demo: setup ## the whole job on a real node, told step by step (KEEP=1 leaves it running)
-	@PYTHONPATH=demo $(python) -m undercroft_demo $(if $(KEEP),--keep) $(ARGS)
+demo: setup ## the whole job on a real node, told step by step (KEEP=1 leaves it running, LINK=qr for codes)
+	@PYTHONPATH=demo $(python) -m undercroft_demo $(if $(LINK),--link $(LINK)) $(if $(KEEP),--keep) $(ARGS)
 
 test: setup ## the tests (SLOW=1 for all of them, ARGS='-k name' for some)
 	@$(python) -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m "not slow") $(ARGS)
@@ -39,6 +39,9 @@ memscan: setup ## look for secrets in all memory of an appliance, and of a naive
 
 bench-sign: setup ## one keeper beside other signers and the floor, on a node's PSBTs (ARGS=--quick for small cases)
 	@PYTHONPATH=demo $(python) -m undercroft_demo.bench_sign $(ARGS)
+
+bench-links: setup ## serial line and QR codes beside others and the limits (ARGS=--quick for few trials)
+	@PYTHONPATH=demo $(python) -m undercroft_demo.bench_links $(ARGS)
 
 image: ## the appliance's operating system (not in this version)
 	@echo "The appliance's operating-system image is not built in this version." >&2; exit 2

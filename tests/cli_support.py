@@ -45,7 +45,7 @@ class Line:
         found: dict[str, str] = json.loads(result.stderr.splitlines()[-1])["error"]
         return found
 
-    def open(self, link: str) -> ScriptedAppliance:
+    def open(self, link: str, *_: object, **__: object) -> ScriptedAppliance:
         if link not in self.appliances:
             raise ApplianceUnplugged(link)
         return self.appliances[link]

@@ -35,6 +35,7 @@ from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
 from undercroft_protocol.errors import LinkTimeoutError
+from undercroft_protocol.link import Progress
 from undercroft_protocol.messages import (
     ARMED,
     SIGNED,
@@ -144,6 +145,12 @@ class ScriptedAppliance:
         if not self._waiting:
             raise LinkTimeoutError(f"no message came within {timeout:g} s")
         return self._waiting.popleft()
+
+    def cancel(self) -> None:
+        """Nothing is ever under way."""
+
+    def progress(self) -> Progress:
+        return Progress(0, 0, 0, 0)
 
     def close(self) -> None:
         """Nothing to let go."""

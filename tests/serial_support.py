@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from undercroft_protocol.errors import LinkError
+from undercroft_protocol.serial import payload
+from undercroft_protocol.serial.frame import NO_TAG, Frame, FrameReader, Kind, encode_frame
+from undercroft_protocol.serial.handshake import NOBODY, tag_of
 from undercroft_protocol.serial.machine import LinkMachine
+
+
+def incompressible(size: int) -> bytes:
+    """The same random bytes each time."""
+    return random.Random(size).randbytes(size)
 
 
 @dataclass
@@ -128,3 +136,35 @@ class Bench:
     def settled(self) -> bool:
         """Nothing is left to send."""
         return all(side.idle for side in self.sides)
+
+
+class Impostor:
+    """A peer of `machine` whose frames the test writes by hand."""
+
+    session = b"impostor"
+
+    def __init__(self, machine: LinkMachine) -> None:
+        self.machine = machine
+        self.reader = FrameReader()
+        self.greet(NOBODY)
+        hello = next(frame for frame in self.heard() if frame.kind is Kind.HELLO)
+        self.theirs = payload.HELLO.unpack(hello.payload)[1]
+        self.reader.tags = (tag_of(self.theirs, self.session), NO_TAG)
+        self.greet(self.theirs)
+        self.heard()
+
+    def greet(self, other: bytes) -> None:
+        self.say(Kind.HELLO, 0, payload.HELLO.pack(payload.LINK_VERSION, self.session, other, 1), NO_TAG)
+
+    @property
+    def tag(self) -> bytes:
+        return tag_of(self.session, self.theirs)
+
+    def say(self, kind: Kind, sequence: int, content: bytes, tag: bytes | None = None) -> None:
+        self.machine.feed(encode_frame(Frame(kind, self.tag if tag is None else tag, sequence, content)))
+
+    def heard(self) -> list[Frame]:
+        frames: list[Frame] = []
+        while data := self.machine.outgoing():
+            frames += self.reader.feed(data)
+        return frames

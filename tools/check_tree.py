@@ -1,5 +1,6 @@
 """Check the rules of the tree that no linter knows; standard library and git only. Part of `make lint`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -49,6 +50,12 @@ def faults_in_text(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{number}: names a host that packages come from"
         if UNFILLED.search(line):
             yield f"{name}:{number}: stands for something that was never filled in"
+    if name.endswith("package-lock.json"):
+        packages = json.loads(text)["packages"]
+        if any("resolved" in package for package in packages.values()):
+            yield f"{name}: names where packages come from (npm config: omit-lockfile-registry-resolved)"
+        if unpinned := [path for path, package in packages.items() if path and "integrity" not in package]:
+            yield f"{name}: without a hash: {', '.join(unpinned)}"
     if name.endswith(".py") and (lines := text.count("\n")) > LONGEST_MODULE:
         yield f"{name}: {lines} lines; a module has at most {LONGEST_MODULE}"
 

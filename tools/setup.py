@@ -1,4 +1,4 @@
-"""Make `.venv/` and `.tools/`: the locked packages, our three distributions, a bitcoind. Run by `make setup`.
+"""Make `.venv/` and `.tools/`: the locked packages, our three distributions, a bitcoind, peers. Run by `make setup`.
 
 Standard library only. It can be run again at any time: what is complete is left alone (told by a stamp that
 is written last); what is missing, outdated or moved from elsewhere is done again. It needs no root.
@@ -14,14 +14,17 @@ import sys
 import time
 from pathlib import Path
 
+import fetch_debs
+import fetch_interop
 import fetch_node
-from fetch_node import exclusive, say
+from private_apt import FetchError, exclusive, say
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "undercroft-setup.stamp"
 TOOLS = REPOSITORY / ".tools"
+NO_DEBS = TOOLS / "debs.failed"
 DISTRIBUTIONS = ("protocol", "appliance", "host")
 # Settings of a person's shell that would send packages elsewhere or mix other people's modules in.
 UNWANTED_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_HASHES")
@@ -126,11 +129,24 @@ def ensure_venv() -> None:
         say(f".venv is ready, after {time.monotonic() - start:.0f} s")
 
 
+def _try_debs() -> None:
+    """Fetch what only comparisons need, once: where it cannot be had, the next run does not try again."""
+    if NO_DEBS.exists():
+        return
+    try:
+        fetch_debs.ensure_debs(TOOLS)
+    except FetchError as error:
+        NO_DEBS.write_text(f"{error}\n", encoding="utf-8")
+        say(f"{', '.join(fetch_debs.missing(TOOLS))}: not to be had here; what compares with them is left out")
+
+
 def main() -> int:
     try:
         ensure_venv()
+        _try_debs()
+        fetch_interop.ensure_interop(REPOSITORY / "tests" / "interop", TOOLS)
         fetch_node.ensure_node(TOOLS)
-    except fetch_node.NodeError as error:
+    except FetchError as error:
         print(f"\n{fetch_node.no_node(error)}", file=sys.stderr)
     except (SetupError, OSError) as error:
         print(f"\nThe set-up stopped: {error}", file=sys.stderr)

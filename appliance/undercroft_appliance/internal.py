@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Annotated
 
 from undercroft_protocol.messages.codec import Value
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES, Line, Size, UInt32
+from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES, Line, Range, Size, UInt32
 
 WholeMessage = Annotated[bytes, Size(1, MAX_MESSAGE_BYTES)]
 Lines = Annotated[tuple[Line, ...], Size(0, 4000)]
 
 
+class Way(IntEnum):
+    """How a message came, and so how its reply goes out: over the line, or as codes in one of these formats."""
+
+    LINE = 0
+    FAST = 1
+    UR = 2
+    BBQR = 3
+
+
+WayNumber = Annotated[int, Range(min(Way), max(Way))]
+"""The port's business alone: the keeper copies it from a message into its reply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound(Value):
-    """port to keeper: one whole message from the line, not looked into."""
+    """port to keeper: one whole message, not looked into."""
 
     data: WholeMessage
+    way: WayNumber = Way.LINE
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound(Value):
-    """keeper to port: one whole message for the line."""
+    """keeper to port: one whole message for whoever sent the one that came this way."""
 
     data: WholeMessage
+    way: WayNumber = Way.LINE
+
+
+@dataclass(frozen=True, slots=True)
+class Codes(Value):
+    """keeper to port: show this on the screen for codes, in place of what stands there; nothing if it is empty."""
+
+    data: Annotated[bytes, Size(0, MAX_MESSAGE_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +125,5 @@ KINDS: tuple[type[Value], ...] = (
     Yielded,
     Answer,
     Command,
+    Codes,
 )

@@ -60,14 +60,25 @@ _OFF: Final = "\r\nThe appliance is off.\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an appliance is started with. `line` and `terminal` are paths, `firmware` is the hash (32 bytes)."""
+    """What an appliance is started with. `line` and `terminal` are paths, `firmware` is the hash (32 bytes).
 
-    line: str
+    `camera` and `codes` (the terminal on which codes are shown) are both there or both None; without `line` they are.
+    """
+
+    line: str | None
     terminal: str
     network: Network
     kdf: str
     baudrate: int
     firmware: bytes
+    camera: str | None = None
+    codes: str | None = None
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """The port's options for what it carries messages over."""
+        named = (("--line", self.line), ("--camera", self.camera), ("--codes", self.codes))
+        return tuple(part for name, value in named if value is not None for part in (name, value))
 
 
 def supervise(settings: Settings) -> int:
@@ -129,7 +140,7 @@ class _Processes:
         self._keeper_arguments = (
             "--port-fd", str(ends[0].fileno()), "--panel-fd", str(ends[1].fileno()), "--tty-fd", str(terminal),
             "--handover-fd", str(handover), "--network", settings.network.value, "--kdf", settings.kdf,
-            "--firmware-hash", settings.firmware.hex(),
+            "--firmware-hash", settings.firmware.hex(), *(("--codes",) if settings.codes else ()),
         )  # fmt: skip
         self._keeper_descriptors = (ends[0].fileno(), ends[1].fileno(), terminal, handover)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -149,7 +160,7 @@ class _Processes:
             processes.start("panel", ("--keeper-fd", str(panel.fileno()), "--tty-fd", str(terminal)),
                             (panel.fileno(), terminal))  # fmt: skip
             processes.start_keeper()
-            processes.start("port", ("--keeper-fd", str(port.fileno()), "--line", settings.line,
+            processes.start("port", ("--keeper-fd", str(port.fileno()), *settings.carriers,
                                      "--baudrate", str(settings.baudrate)), (port.fileno(),))  # fmt: skip
             port.close()
             panel.close()

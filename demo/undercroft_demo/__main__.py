@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .node import NodeMissingError
-from .stage import Stage
+from .stage import LINKS, QR, SAMPLE, SERIAL, Stage
 from .story import Story, last_line
 from .telling import Telling
 
@@ -23,6 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="undercroft_demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="the working folder (default: demo-run)")
+    parser.add_argument(
+        "--link", default=SERIAL, choices=LINKS, help="what joins host and appliances (default: serial)"
+    )
     options = parser.parse_args()
     # A terminated demo must end what it started, as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupted)
@@ -30,11 +33,13 @@ def main() -> None:
     telling = Telling()
     telling.say(f"Undercroft, the main job on real parts, in {directory}")
     try:
-        with Stage.built(directory) as stage:
+        with Stage.built(directory, options.link) as stage:
             summary = Story(stage, telling).run()
             if options.keep:
                 _keep(stage, telling)
             telling.chapter("Everything is stopped; the working folder stays")
+            if options.link == QR:
+                telling.say(f"what the cameras saw: {directory / SAMPLE}")
     except NodeMissingError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

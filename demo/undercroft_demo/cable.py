@@ -1,9 +1,10 @@
 """A null-modem cable: two pseudo-terminals and a process that carries the bytes between them.
 
-    python -m undercroft_demo.cable --a PATH --b PATH [--bit-error-rate X] [--drop-rate X] [--seed N]
+    python -m undercroft_demo.cable --a PATH --b PATH [--baud N] [--latency S] [--bit-error-rate X] [--drop-rate X]
+                                    [--duplicate-rate X] [--seed N] [--record FILE]
 
 prints "ready" when both paths can be opened, and ends by SIGTERM. As on a real line, bytes that nobody reads
-are lost.
+are lost. What it records is a sniffer's: each byte that entered, `FILE.a` from end A, `FILE.b` from end B.
 """
 
 from __future__ import annotations
@@ -12,50 +13,32 @@ import argparse
 import contextlib
 import os
 import pty
-import random
-import selectors
+import select
 import signal
 import subprocess
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
-_CHUNK_BYTES = 4096
+from .wire import Faults, Wire
+
 _STALLED_SECONDS = 0.5
 """After that long without a reader the bytes on their way to it are lost."""
 
 
-class Noise:
-    """Spoils a stream of bytes, the same way for the same seed. Rates are chances per bit and per byte."""
-
-    def __init__(self, *, bit_error_rate: float, drop_rate: float, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._bit_error_rate = bit_error_rate
-        self._drop_rate = drop_rate
-        self._bits_to_error = self._distance(bit_error_rate)
-        self._bytes_to_drop = self._distance(drop_rate)
-
-    def spoil(self, data: bytes) -> bytes:
-        """Return what arrives of `data`."""
-        out = bytearray(data)
-        while self._bits_to_error < 8 * len(out):
-            out[self._bits_to_error // 8] ^= 1 << self._bits_to_error % 8
-            self._bits_to_error += 1 + self._distance(self._bit_error_rate)
-        self._bits_to_error -= 8 * len(data)
-        dropped = 0
-        while self._bytes_to_drop < len(data):
-            del out[self._bytes_to_drop - dropped]
-            dropped += 1
-            self._bytes_to_drop += 1 + self._distance(self._drop_rate)
-        self._bytes_to_drop -= len(data)
-        return bytes(out)
-
-    def _distance(self, rate: float) -> int:
-        return int(self._random.expovariate(rate)) if rate > 0 else 2**62
+_HELP = {
+    "bit_error_rate": "chance per bit to flip",
+    "drop_rate": "chance per byte to be lost",
+    "duplicate_rate": "chance per byte to come twice",
+    "latency": "seconds, one way",
+    "baud": "bits per second, 8N1; 0: as fast as it goes",
+    "seed": "of the noise",
+}
 
 
 class _End:
@@ -67,6 +50,7 @@ class _End:
         tty.setraw(self.slave)
         os.set_blocking(self.master, False)
         self.waiting = b""
+        self.moved_at = 0.0
         self._device = os.ttyname(self.slave)
 
     def appear(self) -> None:
@@ -81,73 +65,86 @@ class _End:
             if str(self.path.readlink()) == self._device:
                 self.path.unlink()
 
-    def read(self) -> bytes:
+    def read(self, most: int) -> bytes:
         with contextlib.suppress(BlockingIOError):
-            return os.read(self.master, _CHUNK_BYTES)
+            return os.read(self.master, most)
         return b""
 
-    def write(self) -> bool:
-        """Hand on what waits for this end's reader; False if it takes nothing now."""
-        try:
+    def write(self, now: float) -> None:
+        """Hand on what waits for this end's reader; after a while without one it is lost."""
+        if not self.waiting:
+            self.moved_at = now
+            return
+        with contextlib.suppress(BlockingIOError):
             written = os.write(self.master, self.waiting)
-        except BlockingIOError:
-            return False
-        self.waiting = self.waiting[written:]
-        return written > 0
-
-    def flush(self) -> None:
-        """Nobody reads: what waits is lost."""
-        self.waiting = b""
-        termios.tcflush(self.slave, termios.TCIFLUSH)
+            self.waiting = self.waiting[written:]
+            if written:
+                self.moved_at = now
+        if now - self.moved_at >= _STALLED_SECONDS:
+            self.waiting = b""
+            termios.tcflush(self.slave, termios.TCIFLUSH)
 
 
-def carry(a: Path, b: Path, *, bit_error_rate: float, drop_rate: float, seed: int, with_parent: bool) -> None:
+@dataclass(slots=True)
+class _Way:
+    """One direction, and the file that a sniffer of it keeps."""
+
+    source: _End
+    wire: Wire
+    target: _End
+    record: BinaryIO | None
+
+    def wants(self, now: float) -> bool:
+        return not self.target.waiting and self.wire.room(now) > 0
+
+    def move(self, now: float, *, readable: bool) -> None:
+        """What the source has goes onto the wire, what has arrived to the target."""
+        asked = self.wire.room(now) if readable else 0
+        if asked:
+            data = self.source.read(asked)
+            self.wire.take(data, now, asked=asked)
+            if self.record is not None:
+                self.record.write(data)
+        if not self.target.waiting:
+            self.target.waiting = self.wire.arrived(now)
+        self.target.write(now)
+
+    def next_at(self, now: float) -> float | None:
+        return self.target.moved_at + _STALLED_SECONDS if self.target.waiting else self.wire.next_at(now)
+
+
+def carry(a: Path, b: Path, faults: Faults, *, record: Path | None, with_parent: bool) -> None:
     """Be the cable until SIGTERM, or, `with_parent`, until standard input ends."""
     ends = (_End(a), _End(b))
-    noise = [Noise(bit_error_rate=bit_error_rate, drop_rate=drop_rate, seed=2 * seed + way) for way in (0, 1)]
-    selector = selectors.DefaultSelector()
-    if with_parent:
-        selector.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
-    try:
+    with contextlib.ExitStack() as stack:
+        ways = []
+        for way, letter in enumerate("ab"):
+            kept: BinaryIO | None = None
+            if record is not None:
+                kept = stack.enter_context(record.with_name(f"{record.name}.{letter}").open("wb", buffering=0))
+            ways.append(_Way(ends[way], Wire(faults, way=way), ends[1 - way], kept))
         for end in ends:
+            stack.callback(end.vanish)
             end.appear()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        _copy(ends, noise, selector)
-    finally:
-        for end in ends:
-            end.vanish()
+        _copy(ways, sys.stdin.fileno() if with_parent else None)
 
 
-def _copy(ends: tuple[_End, _End], noise: list[Noise], selector: selectors.BaseSelector) -> None:
-    interest = [0, 0]
+def _copy(ways: list[_Way], parent: int | None) -> None:
     while True:
-        for index, end in enumerate(ends):
-            other = ends[1 - index]
-            wanted = 0 if other.waiting else selectors.EVENT_READ
-            wanted |= selectors.EVENT_WRITE if end.waiting else 0
-            if wanted == interest[index]:
-                continue
-            if interest[index]:
-                selector.unregister(end.master)
-            if wanted:
-                selector.register(end.master, wanted, index)
-            interest[index] = wanted
-        stalled = any(end.waiting for end in ends)
-        events = selector.select(_STALLED_SECONDS if stalled else None)
-        if not events:
-            for end in ends:
-                if end.waiting:
-                    end.flush()
-        for key, mask in events:
-            if key.data is None:
-                return
-            end, other = ends[key.data], ends[1 - key.data]
-            if mask & selectors.EVENT_WRITE:
-                end.write()
-            if mask & selectors.EVENT_READ:
-                other.waiting += noise[key.data].spoil(end.read())
-                other.write()
+        now = time.monotonic()
+        readers = [way.source.master for way in ways if way.wants(now)]
+        writers = [way.target.master for way in ways if way.target.waiting]
+        due = [at for way in ways if (at := way.next_at(now)) is not None]
+        seconds = max(0.0, min(due) - now) if due else None
+        # select(2) waits for fractions of a millisecond; epoll does not.
+        ready, _, _ = select.select([*readers, *([] if parent is None else [parent])], writers, [], seconds)
+        if parent is not None and parent in ready:
+            return
+        now = time.monotonic()
+        for way in ways:
+            way.move(now, readable=way.source.master in ready)
 
 
 @dataclass(slots=True)
@@ -164,17 +161,18 @@ class Cable:
         cls,
         directory: Path,
         name: str,
+        faults: Faults | None = None,
         *,
-        bit_error_rate: float = 0.0,
-        drop_rate: float = 0.0,
-        seed: int = 0,
+        record: Path | None = None,
     ) -> Iterator[Cable]:
         """Lay a cable from `directory/name-appliance` to `directory/name-host`; unplug it at the end."""
         folder = directory.resolve()
         ends = [str(folder / f"{name}-{end}") for end in ("appliance", "host")]
-        command = [sys.executable, "-m", "undercroft_demo.cable", "--with-parent"]
-        command += ["--a", ends[0], "--b", ends[1], "--seed", str(seed)]
-        command += ["--bit-error-rate", str(bit_error_rate), "--drop-rate", str(drop_rate)]
+        command = [sys.executable, "-m", "undercroft_demo.cable", "--with-parent", "--a", ends[0], "--b", ends[1]]
+        for field in fields(Faults):
+            command += [_option(field.name), str(getattr(faults or Faults(), field.name))]
+        if record is not None:
+            command += ["--record", str(record.resolve())]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -193,6 +191,21 @@ class Cable:
         finally:
             cable.unplug()
 
+    @property
+    def appliance_options(self) -> tuple[str, ...]:
+        """Of `undercroft-appliance run`."""
+        return ("--line", self.appliance_path)
+
+    @property
+    def host_link(self) -> str:
+        """Of `undercroft appliance add --link`."""
+        return f"serial:{self.host_path}"
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return f"serial line {Path(self.host_path).name}"
+
     def unplug(self) -> None:
         """End the process: both paths vanish and both sides see a device that is gone."""
         self._process.terminate()
@@ -209,20 +222,19 @@ def main() -> None:
     )
     parser.add_argument("--a", type=Path, required=True, metavar="PATH", help="where one end appears")
     parser.add_argument("--b", type=Path, required=True, metavar="PATH", help="where the other end appears")
-    parser.add_argument("--bit-error-rate", type=float, default=0.0, metavar="X", help="chance per bit to flip")
-    parser.add_argument("--drop-rate", type=float, default=0.0, metavar="X", help="chance per byte to be lost")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise")
+    for field in fields(Faults):
+        kind = int if isinstance(field.default, int) else float
+        parser.add_argument(_option(field.name), type=kind, default=field.default, metavar="X", help=_HELP[field.name])
+    parser.add_argument("--record", type=Path, metavar="FILE", help="keep what enters at each end: FILE.a, FILE.b")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _leave)
-    carry(
-        options.a.absolute(),
-        options.b.absolute(),
-        bit_error_rate=options.bit_error_rate,
-        drop_rate=options.drop_rate,
-        seed=options.seed,
-        with_parent=options.with_parent,
-    )
+    faults = Faults(**{field.name: getattr(options, field.name) for field in fields(Faults)})
+    carry(options.a.absolute(), options.b.absolute(), faults, record=options.record, with_parent=options.with_parent)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

@@ -9,16 +9,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-
-from .cable import Cable
+from typing import Final, Protocol, Self
 
 _PATIENCE_SECONDS: Final = 15.0
 _GROUP_FIELD: Final = 2
 """Of what follows the name in /proc/PID/stat: state, parent, group."""
+
+
+class Connection(Protocol):
+    """What joins an appliance to the host."""
+
+    @property
+    def appliance_options(self) -> tuple[str, ...]:
+        """Of `undercroft-appliance run`."""
+
+    @property
+    def host_link(self) -> str:
+        """Of `undercroft appliance add --link`."""
+
+    @property
+    def told(self) -> str:
+        """In words."""
 
 
 class Device:
@@ -43,13 +57,14 @@ class Device:
         directory: Path,
         name: str,
         *,
-        cable: Cable,
+        cable: Connection,
         network: str = "regtest",
         kdf: str = "demo",
+        more: Sequence[str] = (),
         extra_env: Mapping[str, str] | None = None,
     ) -> Self:
-        """An appliance that is switched on; what it says to its maker goes to `directory/name.log`."""
-        arguments = ("--line", cable.appliance_path, "--network", network, "--kdf", kdf)
+        """An appliance that is switched on, with ``more`` options; what it says goes to `directory/name.log`."""
+        arguments = (*cable.appliance_options, "--network", network, "--kdf", kdf, *more)
         environment = {"TERM": "dumb", **(extra_env or {})}
         device = cls(name, log=directory / f"{name}.log", arguments=arguments, environment=environment)
         device.power_on()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from undercroft_host.errors import ApplianceRefused
 from undercroft_host.keys import load_key
 from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import Appliance, Batch, BatchPayment, BatchSend
+from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.messages import BatchReply, BatchRequest, Change, Output, Quorum, open_reply
 
 ACTOR: Final = "intruder"
@@ -28,9 +30,10 @@ _ANSWER_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Intruder:
-    """Works on the home folder of a host that is theirs now."""
+    """Works on the home folder of a host that is theirs now. ``pause_seconds``: before each of its links."""
 
     home: Path
+    pause_seconds: float = 0.0
 
     def replay(self, payment: int, appliance: str) -> str:
         """Send the newest recorded batch bytes with this payment to an appliance again; what it answers."""
@@ -46,10 +49,13 @@ class Intruder:
             link = session.get_one(Appliance, appliance).link
         if recorded is None:
             raise LookupError(f"nothing was sent to {appliance} for payment {payment}")
-        line = open_link(link)
+        line, digest = open_link(link), sha256(recorded)
         try:
             line.send(recorded, timeout=_ANSWER_SECONDS)
-            return _said(open_reply(line.receive(timeout=_ANSWER_SECONDS), None).body)
+            # Where codes are the link, the answer to something earlier may still stand on the appliance's screen.
+            while (reply := open_reply(line.receive(timeout=_ANSWER_SECONDS), None)).header.in_reply_to != digest:
+                pass
+            return _said(reply.body)
         finally:
             line.close()
 
@@ -76,6 +82,7 @@ class Intruder:
                 return f"refused: {refusal.detail}"
 
     def _opened(self) -> tuple[Store, Quorum]:
+        time.sleep(self.pause_seconds)
         store = Store.open(load_config(self.home).database_url)
         with store.read() as session:
             return store, active_quorum(session)

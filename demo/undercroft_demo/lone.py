@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -129,11 +129,16 @@ class LoneAppliance:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, directory: Path, passphrase: str) -> Iterator[LoneAppliance]:
-        """An appliance that is switched on and empty; its owner will type this passphrase."""
+    def started(
+        cls, directory: Path, passphrase: str, *, more: Sequence[str] = (), record: Path | None = None
+    ) -> Iterator[LoneAppliance]:
+        """An appliance, with ``more`` options, that is switched on and empty; its owner will type this passphrase.
+
+        ``record``: where its cable keeps every byte, if anywhere.
+        """
         with contextlib.ExitStack() as stack:
-            cable = stack.enter_context(Cable.started(directory, "alice"))
-            device = stack.enter_context(Device.started(directory, "alice", cable=cable))
+            cable = stack.enter_context(Cable.started(directory, "alice", record=record))
+            device = stack.enter_context(Device.started(directory, "alice", cable=cable, more=more))
             owner = ScriptedOwner(device.master_fd, "alice", "Zurich vault", "europe", passphrase)
             stack.callback(owner.leave)
             link = stack.enter_context(SerialLink.open(cable.host_path, dead_after=_PATIENCE_SECONDS))

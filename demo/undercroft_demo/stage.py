@@ -1,15 +1,15 @@
-"""The stage: a node, three sites with an appliance, a cable and an owner each, and an operator at the host."""
+"""The stage: a node, three sites with an appliance and an owner each, what joins them to the host, and an operator."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from .cable import Cable
-from .device import Device
+from .device import Connection, Device
 from .node import Node
 from .operator import Operator
 from .owner import ScriptedOwner
@@ -50,6 +50,11 @@ refuse_above_sats = 5_000_000_000
 """
 
 
+SERIAL: Final = "serial"
+QR: Final = "qr"
+SAMPLE: Final = "camera-frame.png"
+"""A picture of a camera, in the working folder, where codes are the link."""
+
 READY: Final = r"--- Ready -"
 """What an appliance's screen shows first."""
 START_SECONDS: Final = 60.0
@@ -60,8 +65,15 @@ class Site:
     """Where one owner works."""
 
     device: Device
-    cable: Cable
+    connection: Connection
     owner: ScriptedOwner
+
+    @property
+    def cable(self) -> Cable:
+        """Its serial cable. Raises LookupError where codes take its place."""
+        if not isinstance(self.connection, Cable):
+            raise LookupError(self.device.name)  # noqa: TRY004 - what is missing is the cable
+        return self.connection
 
 
 @dataclass(slots=True)
@@ -70,6 +82,7 @@ class Stage:
 
     directory: Path
     node: Node
+    link: str = SERIAL
     sites: dict[str, Site] = field(default_factory=dict)
 
     @property
@@ -78,15 +91,19 @@ class Stage:
 
     @classmethod
     @contextlib.contextmanager
-    def built(cls, directory: Path) -> Iterator[Stage]:
-        """A node with a funded payer and three appliances, switched on and empty; all ended on leaving."""
+    def built(cls, directory: Path, link: str = SERIAL) -> Iterator[Stage]:
+        """A node with a funded payer and three appliances, switched on and empty; all ended on leaving.
+
+        ``link``: what joins them to the host, SERIAL or QR.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             node = stack.enter_context(Node.started(directory / "node"))
             node.fund_payer()
-            stage = cls(directory, node)
+            stage = cls(directory, node, link)
+            connections = stack.enter_context(_CONNECTIONS[link](directory))
             for name, site, region in PEOPLE:
-                stage.sites[name] = stack.enter_context(_site(directory, name, site, region))
+                stage.sites[name] = stack.enter_context(_site(directory, name, site, region, connections[name]))
             for one in stage.sites.values():
                 one.owner.wait_for(READY, START_SECONDS)
             yield stage
@@ -100,7 +117,7 @@ class Stage:
             "init", "--network", "regtest", "--rpc-url", self.node.rpc_url, "--rpc-cookie", str(self.node.cookie_path)
         )
         for name, site in self.sites.items():
-            operator("appliance", "add", name, "--link", f"serial:{site.cable.host_path}")
+            operator("appliance", "add", name, "--link", site.connection.host_link)
 
     def declare_keys(self) -> None:
         """Each owner makes a key at the appliance and declares it."""
@@ -170,12 +187,30 @@ PEOPLE: Final = (
 
 
 @contextlib.contextmanager
-def _site(directory: Path, name: str, site: str, region: str) -> Iterator[Site]:
+def _cables(directory: Path) -> Iterator[Mapping[str, Connection]]:
     with contextlib.ExitStack() as stack:
-        cable = stack.enter_context(Cable.started(directory, name))
-        device = stack.enter_context(Device.started(directory, name, cable=cable))
+        yield {name: stack.enter_context(Cable.started(directory, name)) for name, _, _ in PEOPLE}
+
+
+@contextlib.contextmanager
+def _cameras(directory: Path) -> Iterator[Mapping[str, Connection]]:
+    # Only who films needs numpy and OpenCV.
+    from .optical_bench import optical_bench  # noqa: PLC0415
+
+    with optical_bench(directory, [name for name, _, _ in PEOPLE]) as paths:
+        yield paths
+
+
+_CONNECTIONS: Final = {SERIAL: _cables, QR: _cameras}
+LINKS: Final = tuple(_CONNECTIONS)
+
+
+@contextlib.contextmanager
+def _site(directory: Path, name: str, site: str, region: str, connection: Connection) -> Iterator[Site]:
+    with contextlib.ExitStack() as stack:
+        device = stack.enter_context(Device.started(directory, name, cable=connection))
         owner = ScriptedOwner(
             device.master_fd, name=name, site=site, region=region, passphrase=f"test passphrase of {name}, never real"
         )
         stack.callback(owner.leave)
-        yield Site(device, cable, owner)
+        yield Site(device, connection, owner)

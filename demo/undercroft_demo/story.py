@@ -13,7 +13,7 @@ from typing import Any, Final
 from .intruder import Intruder, with_change_at, with_less_change
 from .operator import Outcome
 from .owner import Shown
-from .stage import PEOPLE, Stage
+from .stage import PEOPLE, QR, Stage
 from .telling import Telling
 
 CUSTOMERS: Final = ("ada", "bela", "chen", "dora", "emil")
@@ -27,6 +27,7 @@ OVER_THE_LIMIT_SATS: Final = 165_000_000
 CONFIRMATIONS: Final = 6
 FAR_INDEX: Final = 2_000_000_000
 OWNER_SECONDS: Final = 30.0
+CAMERA_SECONDS: Final = 0.5
 RECOMPUTE: Final = Path(__file__).parents[2] / "tools" / "recompute_key.py"
 
 
@@ -41,7 +42,7 @@ class Story:
         self.stage = stage
         self.tell = telling
         self.operator = stage.operator
-        self.intruder = Intruder(stage.operator.home)
+        self.intruder = Intruder(stage.operator.home, CAMERA_SECONDS if stage.link == QR else 0.0)
         self.refusals: list[str] = []
         self.accounts: set[str] = set()
 
@@ -65,13 +66,17 @@ class Story:
         self.tell.say(f"bitcoind {info['subversion']} on regtest, {height} blocks mined, a payer's wallet funded in it")
         for name, site, region in PEOPLE:
             device = self.stage.sites[name].device
-            line = Path(self.stage.sites[name].cable.host_path)
             self.tell.say(
                 f"appliance of {name}: {site} ({region}), {len(device.pids())} processes in group "
-                f"{device.supervisor_pid}, serial line {line.name}"
+                f"{device.supervisor_pid}, {self.stage.sites[name].connection.told}"
+            )
+        if self.stage.link == QR:
+            self.tell.say(
+                "between them go QR codes alone, drawn on terminals and read from the pictures of synthetic cameras: "
+                "1280 x 720, 15 a second, tilted, blurred, noisy, JPEG; no cable is there"
             )
         self.stage.initialise_host()
-        self.tell.shown("the host knows its node and its three lines; no appliance holds a key yet")
+        self.tell.shown("the host knows its node and its three appliances; none holds a key yet")
 
     # --- 2 ---------------------------------------------------------------------------------------------------------
 

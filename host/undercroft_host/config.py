@@ -33,6 +33,20 @@ _PUBLIC_KEY_HEX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
+class QrDesk:
+    """The camera and the screen of this host (see `protocol.qr.camera`, `.screen`), and how it shows codes."""
+
+    camera: str = "/dev/video0"
+    screen: str = "/dev/tty"
+    version: int = 20
+    codes: int = 1
+    pictures_per_second: int = 10
+
+
+_QR_RANGES: Final = {"version": (5, 40), "codes": (1, 12), "pictures_per_second": (1, 60)}
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the home folder says. ``settle_confirmations``: blocks after which a payment counts as final."""
 
@@ -47,6 +61,7 @@ class Config:
     risk_key: Path
     vault_public_key: bytes
     risk_public_key: bytes
+    qr: QrDesk
 
     @property
     def rules_file(self) -> Path:
@@ -127,13 +142,11 @@ def load_config(home: Path) -> Config:
 
 
 def _read(home: Path, file: Path, document: Mapping[str, Any]) -> Config:
-    top = _Table(file, "", document, {"network", "settle_confirmations", "node", "keys"}, {"database"})
+    top = _Table(file, "", document, {"network", "settle_confirmations", "node", "keys"}, {"database", "qr"})
     node = _Table(file, "node.", top.table("node"), {"url", "cookie", "wallet"})
     keys = _Table(file, "keys.", top.table("keys"), {"vault", "risk", "vault_public", "risk_public"})
     database = _Table(file, "database.", top.table("database"), {"url"}) if "database" in document else None
-    confirmations = document["settle_confirmations"]
-    if isinstance(confirmations, bool) or not isinstance(confirmations, int) or not 1 <= confirmations <= 1000:
-        raise ConfigurationProblem(f"{file}: settle_confirmations must be a number from 1 to 1000")
+    confirmations = top.number("settle_confirmations", 1, 1000)
     try:
         network = Network(top.text("network"))
     except ValueError:
@@ -152,7 +165,21 @@ def _read(home: Path, file: Path, document: Mapping[str, Any]) -> Config:
         risk_key=home / keys.text("risk"),
         vault_public_key=keys.public_key("vault_public"),
         risk_public_key=keys.public_key("risk_public"),
+        qr=_read_qr(file, top.table("qr")) if "qr" in document else QrDesk(),
     )
+
+
+def _read_qr(file: Path, entries: Mapping[str, Any]) -> QrDesk:
+    texts = {"camera", "screen"}
+    table = _Table(file, "qr.", entries, set(), texts | set(_QR_RANGES))
+    given: dict[str, Any] = {name: table.text(name) for name in sorted(texts & set(entries))}
+    for name, (least, most) in _QR_RANGES.items():
+        if name in entries:
+            given[name] = table.number(name, least, most)
+    # Attack: a camera that is a network stream puts a network between host and appliance.
+    if any("://" in given.get(name, "") for name in texts):
+        raise ConfigurationProblem(f"{file}: qr.camera and qr.screen are devices of this machine, no URLs")
+    return QrDesk(**given)
 
 
 class _Table:
@@ -172,6 +199,12 @@ class _Table:
         value = self._entries[name]
         if not isinstance(value, str) or not value:
             raise ConfigurationProblem(f"{self._file}: {self._prefix}{name} must be text")
+        return value
+
+    def number(self, name: str, least: int, most: int) -> int:
+        value = self._entries[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ConfigurationProblem(f"{self._file}: {self._prefix}{name} must be a number from {least} to {most}")
         return value
 
     def table(self, name: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import cbor2
 
+from .cbor_heads import HeadReader
 from .errors import CborError
 
 Plain: TypeAlias = "int | bytes | str | bool | Sequence[Plain] | Mapping[int, Plain] | None"
@@ -90,15 +91,14 @@ def _frozen(value: object) -> Plain:
     raise CborError(f"{type(value).__name__} is not an allowed value")
 
 
-class _Scanner:
+class _Scanner(HeadReader):
     """Walks the bytes once, by its own stack, and refuses all that is not deterministic or not bounded."""
 
     def __init__(self, data: bytes, most_bytes: int) -> None:
         # An attacker who sends a huge item must not make us allocate for it.
         if len(data) > most_bytes:
             raise CborError(f"{len(data)} bytes; {most_bytes} is the most")
-        self._data = data
-        self._at = 0
+        super().__init__(data)
 
     def scan(self) -> None:
         # Each open container: items still to come, and for maps the encoded bytes of the last key (None for arrays).
@@ -118,13 +118,11 @@ class _Scanner:
             expects_key = is_map[-1] and open_items[-1] % 2 == 0
             open_items[-1] -= 1
             start = self._at
-            major, argument = self._head()
+            major, argument = self._plain_head()
             if expects_key:
                 last_keys[-1] = self._key(major, start, last_keys[-1])
             elif major in (2, 3):
-                chunk = self._take(argument)
-                if major == 3:
-                    self._check_text(chunk, start)
+                (self.text if major == 3 else self.take)(argument)
             elif major in (4, 5):
                 count = argument * (2 if major == 5 else 1)
                 # A count larger than the bytes that are left is a lie told to make us allocate.
@@ -135,8 +133,7 @@ class _Scanner:
                 open_items.append(count)
                 last_keys.append(None)
                 is_map.append(major == 5)
-        if self._at != len(self._data):
-            raise CborError(f"{len(self._data) - self._at} bytes after the end")
+        self.end()
 
     def _key(self, major: int, start: int, previous: bytes | None) -> bytes:
         if major not in (0, 1):
@@ -148,38 +145,11 @@ class _Scanner:
             raise CborError(f"map key at byte {start} is a duplicate or out of order")
         return key
 
-    def _head(self) -> tuple[int, int]:
+    def _plain_head(self) -> tuple[int, int]:
         start = self._at
-        initial = self._take(1)[0]
-        major, info = initial >> 5, initial & 0x1F
+        major, argument = self.head()
         if major == 6:
             raise CborError(f"tag at byte {start}")
-        if major == 7:
-            if info not in (20, 21, 22):
-                raise CborError(f"float or simple value at byte {start}")
-            return major, info
-        if info < 24:
-            return major, info
-        if info > 27:
-            raise CborError(f"indefinite or reserved length at byte {start}")
-        width = 1 << (info - 24)
-        argument = int.from_bytes(self._take(width), "big")
-        # The same number in a longer form would give one value two hashes.
-        if argument < (24, 1 << 8, 1 << 16, 1 << 32)[info - 24]:
-            raise CborError(f"number at byte {start} is not in its shortest form")
+        if major == 7 and argument not in (20, 21, 22):
+            raise CborError(f"float or simple value at byte {start}")
         return major, argument
-
-    def _take(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
-            raise CborError(f"ends inside the item at byte {self._at}")
-        chunk = self._data[self._at : end]
-        self._at = end
-        return chunk
-
-    @staticmethod
-    def _check_text(chunk: bytes, start: int) -> None:
-        try:
-            chunk.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise CborError(f"text at byte {start} is not UTF-8") from error

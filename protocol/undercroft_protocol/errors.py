@@ -131,3 +131,57 @@ class FrameError(LinkError):
     """These bytes are not a frame of the serial link."""
 
     code = "frame"
+
+
+class SqueezeError(LinkError):
+    """These bytes are not a compressed message."""
+
+    code = "squeeze"
+
+
+class QrError(LinkError):
+    """The codes do not carry a message."""
+
+    code = "qr"
+
+
+class QrSymbolError(QrError):
+    """This code is no part of a message that can be read here."""
+
+    code = "qr-symbol"
+
+
+class QrMessageError(QrError):
+    """The codes were read, but together they are no message."""
+
+    code = "qr-message"
+
+
+class QrSizeError(QrError):
+    """This does not fit into the codes that were asked for; choose a larger version."""
+
+    code = "qr-size"
+
+
+class CameraError(LinkError):
+    """The camera gives no pictures; check its cable and its name."""
+
+    code = "camera"
+
+
+class ScreenError(LinkError):
+    """The codes cannot be shown there."""
+
+    code = "screen"
+
+
+class FolderError(LinkError):
+    """The folder that carries the messages cannot be used."""
+
+    code = "folder"
+
+
+class FolderFileError(FolderError):
+    """A file in the folder is not what its name says; remove it, and find out who put it there."""
+
+    code = "folder-file"

@@ -145,6 +145,16 @@ def good_policy() -> Policy:
 
 
 POLICY: Final = good_policy()
+WIDE_POLICY: Final = dataclasses.replace(
+    POLICY,
+    hold_above_sats=10**12,
+    refuse_above_sats=10**12,
+    windows=(Window(3600, 10**12, 10**12),),
+    most_fee_sats=10**9,
+    most_fee_ppm=1_000_000,
+    most_feerate_sat_per_kvb=10_000_000,
+)
+"""Its amounts are in no payment's way."""
 
 
 def approvals(policy: Policy, *people: Person, time: int = UTC) -> tuple[bytes, ...]:

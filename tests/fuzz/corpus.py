@@ -6,11 +6,16 @@ from typing import Final
 
 import message_examples as examples
 from appliance.builders import ALICE, DESCRIPTOR, HEIGHT, QUORUM, RISK, good_batch, public, stated
+from fuzz.camera_targets import camera_corpus
+from fuzz.code_corpus import code_corpus
+from fuzz.eye_targets import eye_corpus
+from fuzz.fast_targets import fast_corpus
+from fuzz.serial_corpus import serial_corpus
+from fuzz.ur_corpus import ur_corpus
 from undercroft_protocol import cbor
 from undercroft_protocol.bitcoin.psbt import Psbt, PsbtInput, PsbtOutput, key_derivations
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
 from undercroft_protocol.messages import Clearance
-from undercroft_protocol.serial.frame import Frame, Kind, encode_frame
 
 _COIN_SATS: Final = 10_000_000
 
@@ -36,6 +41,20 @@ def good_psbt(inputs: int = 1) -> Psbt:
 
 def of(target: str) -> list[bytes]:
     """Good inputs of one target."""
+    if target == "eye":
+        return eye_corpus()
+    if target == "fast":
+        return fast_corpus()
+    if target == "y4m":
+        return camera_corpus()
+    if target in ("bbqr", "collector", "texts"):
+        return code_corpus(target)
+    if target in ("frame", "link", "unsqueeze"):
+        return serial_corpus(target)
+    return ur_corpus(target) if target.startswith("ur-") else _messages(target)
+
+
+def _messages(target: str) -> list[bytes]:
     statement = stated(Clearance(QUORUM.id, "w-1", b"\x00\x14" + bytes(20), 1000, 0, bytes(32)), RISK)
     match target:
         case "batch":
@@ -44,8 +63,6 @@ def of(target: str) -> list[bytes]:
             return [cbor.encode({1: (1, "text", b"bytes", True)}), good_batch(1).to_bytes()]
         case "cose":
             return [statement, public(ALICE.identity)]
-        case "frame":
-            return [encode_frame(Frame(kind, b"tagg", 2, b"payload")) for kind in Kind]
         case "policy":
             return [examples.POLICY_TEXT.format(version=1).encode()]
         case "psbt":

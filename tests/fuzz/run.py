@@ -15,7 +15,26 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
-NAMES = ("batch", "cbor", "cose", "frame", "policy", "psbt")
+NAMES = (
+    "batch",
+    "bbqr",
+    "cbor",
+    "collector",
+    "cose",
+    "eye",
+    "fast",
+    "frame",
+    "link",
+    "policy",
+    "psbt",
+    "texts",
+    "unsqueeze",
+    "ur-bytewords",
+    "ur-part",
+    "ur-registry",
+    "ur-text",
+    "y4m",
+)
 MOST_BYTES = 65_536
 MOST_SECONDS_EACH = 10
 """One input that takes longer is a finding: the parsers' bounds are broken."""

@@ -12,14 +12,19 @@ from typing import Final
 
 from appliance.builders import DESCRIPTOR, HEIGHT, QUORUM
 from fuzz import corpus
+from fuzz.camera_targets import fuzz_y4m
+from fuzz.code_targets import fuzz_bbqr, fuzz_collector, fuzz_texts
+from fuzz.eye_targets import fuzz_eye
+from fuzz.fast_targets import fuzz_fast
+from fuzz.serial_targets import fuzz_frame, fuzz_link, fuzz_unsqueeze
+from fuzz.ur_targets import fuzz_bytewords, fuzz_registry, fuzz_ur_part, fuzz_ur_text
 from undercroft_appliance.keeper.addresses import AddressBook
 from undercroft_appliance.keeper.prove import prove
 from undercroft_appliance.keeper.psbt_door import prove_psbt
 from undercroft_appliance.keeper.refusals import Refusal
 from undercroft_protocol import cbor, cose
-from undercroft_protocol.errors import CborError, CoseError, MessageError, ProtocolError
+from undercroft_protocol.errors import CborError, CoseError, MessageError
 from undercroft_protocol.messages import BatchRequest, policy_from_toml
-from undercroft_protocol.serial.frame import decode_frame
 
 _BOOK: Final = AddressBook(DESCRIPTOR, None)
 _GAP: Final = 20
@@ -80,22 +85,26 @@ def fuzz_policy(data: bytes) -> None:
         return
 
 
-def fuzz_frame(data: bytes) -> None:
-    """Only ProtocolError: what stands on the line between two delimiters."""
-    try:
-        decode_frame(data)
-    except ProtocolError:
-        return
-
-
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = MappingProxyType(
     {
         "batch": fuzz_batch,
+        "bbqr": fuzz_bbqr,
         "cbor": fuzz_cbor,
+        "collector": fuzz_collector,
         "cose": fuzz_cose,
+        "eye": fuzz_eye,
+        "fast": fuzz_fast,
         "frame": fuzz_frame,
+        "link": fuzz_link,
         "policy": fuzz_policy,
         "psbt": fuzz_psbt,
+        "texts": fuzz_texts,
+        "unsqueeze": fuzz_unsqueeze,
+        "ur-bytewords": fuzz_bytewords,
+        "ur-part": fuzz_ur_part,
+        "ur-registry": fuzz_registry,
+        "ur-text": fuzz_ur_text,
+        "y4m": fuzz_y4m,
     }
 )
 

@@ -15,6 +15,7 @@ from appliance.builders import (
     POLICY,
     STRANGER,
     UTC,
+    WIDE_POLICY,
     change,
     clearance,
     good_batch,
@@ -28,16 +29,6 @@ from undercroft_protocol.messages import BatchRequest, Coin, Hours, Output, Poli
 
 LEAVES: Final = PAID_SATS + FEE_SATS
 GOOD: Final = good_batch()
-WIDE: Final = dataclasses.replace(
-    POLICY,
-    hold_above_sats=10**12,
-    refuse_above_sats=10**12,
-    windows=(Window(3600, 10**12, 10**12),),
-    most_fee_sats=10**9,
-    most_fee_ppm=1_000_000,
-    most_feerate_sat_per_kvb=10_000_000,
-)
-"""Its rules are in no payment's way, but for the one that a vector adds."""
 
 
 def batch(name: str, attack: str, expect: str, request: BatchRequest, policy: Policy = POLICY, **more: Any) -> Vector:
@@ -55,7 +46,7 @@ def spending(*outputs: tuple[int, bytes], **coin: int) -> BatchRequest:
 
 
 def ruled(**rules: Any) -> Policy:
-    return dataclasses.replace(WIDE, **rules)
+    return dataclasses.replace(WIDE_POLICY, **rules)
 
 
 def paid(amount_sats: int, fee_sats: int) -> BatchRequest:
@@ -310,7 +301,7 @@ def _rules() -> Iterator[Vector]:
         "More inputs than the policy allows.",
         "too-many-inputs",
         dataclasses.replace(only(GOOD, inputs=tuple(coins), outputs=(wide_paid,)), previous=(raw,)),
-        WIDE,
+        WIDE_POLICY,
     )
     yield batch(
         "code-clearance-expired",

@@ -19,34 +19,12 @@ from vectors.bad_psbt_forms import all_psbt_forms  # noqa: E402
 from vectors.bad_psbts import all_psbts  # noqa: E402
 from vectors.bad_states import all_scenarios  # noqa: E402
 from vectors.bad_texts import all_texts  # noqa: E402
+from vectors.vector_files import main, unique  # noqa: E402
 
 
 def made() -> dict[str, str]:
     """File names and texts."""
-    files: dict[str, str] = {}
-    for vector in _all():
-        name = f"{vector.name}.json"
-        if name in files:
-            raise ValueError(f"{name} twice")
-        files[name] = vector.text()
-    return files
-
-
-def differing() -> list[str]:
-    """What is not as it would be written: file names."""
-    files = made()
-    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
-    return sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
-
-
-def write() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    files = made()
-    for path in FOLDER.glob("*.json"):
-        if path.name not in files:
-            path.unlink()
-    for name, text in files.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    return unique((f"{vector.name}.json", vector.text()) for vector in _all())
 
 
 def _all() -> Iterator[Vector]:
@@ -59,8 +37,4 @@ def _all() -> Iterator[Vector]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        found = differing()
-        print("\n".join(found) or "as written")
-        sys.exit(1 if found else 0)
-    write()
+    sys.exit(main(FOLDER, made()))

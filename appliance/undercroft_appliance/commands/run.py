@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
+import os
+import sys
+from typing import Final
 
 from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.firmware import firmware_hash
@@ -12,12 +16,22 @@ from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, check_device_path
 
 from . import Commands
 
+CAMERAS: Final = ("/dev/", "y4m:")
+"""How the text of a camera begins that an appliance opens: it has no library for others."""
+_TIOCGDEV: Final = 0x80045432
+"""Tells also which terminal /dev/tty is."""
+
 
 def add_parser(commands: Commands) -> None:
     """Add `run` to the command line."""
     parser = commands.add_parser("run", help="be an appliance until it is switched off")
-    parser.add_argument("--line", required=True, metavar="PATH",
+    parser.add_argument("--line", metavar="PATH",
                         help="the serial line to the host, such as /dev/ttyAMA0")  # fmt: skip
+    parser.add_argument("--camera", metavar="CAMERA",
+                        help="the camera that reads codes: /dev/video0, or y4m:PATH (a YUV4MPEG2 stream)")  # fmt: skip
+    parser.add_argument("--codes", metavar="PATH",
+                        help="the terminal on which codes are shown to the other side, such as /dev/tty2; "
+                        "not the owner's")  # fmt: skip
     parser.add_argument("--terminal", default="/dev/tty", metavar="PATH",
                         help="the owner's screen and keyboard (default: the terminal it is started from)")  # fmt: skip
     parser.add_argument("--network", default=Network.MAINNET.value, choices=[network.value for network in Network],
@@ -27,7 +41,7 @@ def add_parser(commands: Commands) -> None:
                         "demo is quick and weak, for tests (default: production)")  # fmt: skip
     parser.add_argument("--baudrate", type=int, default=DEFAULT_BAUDRATE, metavar="N",
                         help=f"speed of the line in bits per second (default: {DEFAULT_BAUDRATE})")  # fmt: skip
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError("demo key strength is refused on mainnet")
     if options.baudrate <= 0:
         raise ConfigurationError(f"a line has no speed of {options.baudrate} bits per second")
-    check_device_path(options.line)
+    _check_carriers(options)
     return supervise(
         Settings(
             line=options.line,
@@ -46,5 +60,37 @@ def run(options: argparse.Namespace) -> int:
             kdf=options.kdf,
             baudrate=options.baudrate,
             firmware=firmware_hash(),
+            camera=options.camera,
+            codes=options.codes,
         )
     )
+
+
+def _check_carriers(options: argparse.Namespace) -> None:
+    if (options.camera is None) is not (options.codes is None):
+        options.usage_error("--camera and --codes belong together: codes are read and shown")
+    if options.line is None and options.camera is None:
+        options.usage_error("nothing to talk over: --line, or --camera and --codes")
+    if options.line is not None:
+        check_device_path(options.line)
+    if options.camera is None:
+        return
+    if not options.camera.startswith(CAMERAS):
+        raise ConfigurationError(f"a camera is {' or '.join(f'{start}…' for start in CAMERAS)}")
+    # Attack: a reply over the question that its owner is to read.
+    if _terminal_number(options.codes) == _terminal_number(options.terminal):
+        raise ConfigurationError("codes need a terminal of their own, beside the owner's")
+
+
+def _terminal_number(path: str) -> int:
+    """The kernel's number of a terminal, whatever its path. Raises ConfigurationError for what is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError(f"the terminal {path} cannot be opened ({error.strerror})") from error
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, _TIOCGDEV, bytes(4)), sys.byteorder)
+    except OSError as error:
+        raise ConfigurationError(f"{path} is no terminal") from error
+    finally:
+        os.close(descriptor)

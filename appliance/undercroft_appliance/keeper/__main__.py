@@ -84,7 +84,14 @@ def _serve(options: argparse.Namespace) -> handover.Handover:
         # Before the first passphrase is read: from here on no file, no socket, no program and no other process.
         walls = confine("keeper")
         warnings = (*walls.warnings, *swaps)
-        setup = Setup(network, options.firmware_hash, ASK_SECONDS, walls=walls.lines, warnings=warnings)
+        setup = Setup(
+            network,
+            options.firmware_hash,
+            ASK_SECONDS,
+            walls=walls.lines,
+            warnings=warnings,
+            codes=options.codes,
+        )
         # The service collects garbage between two messages, and not in the middle of a transaction.
         gc.disable()
         return Keeper(setup, keys, wires, since_boot, os.urandom, earlier=earlier).run()
@@ -121,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--handover-fd", type=int, required=True)
     parser.add_argument("--network", choices=[network.value for network in Network], required=True)
     parser.add_argument("--kdf", choices=sorted(_KDF), default="production")
+    parser.add_argument("--codes", action="store_true")
     parser.add_argument("--firmware-hash", type=_firmware_hash, required=True)
     return parser
 

@@ -128,6 +128,17 @@ class Log:
             chosen.append(entry)
         return tuple(chosen)
 
+    def newest_entries(self) -> tuple[LogEntry, ...]:
+        """The newest entries, up to 1 MiB of them, in their order."""
+        chosen: list[LogEntry] = []
+        size = 0
+        for entry in reversed(self._entries):
+            size += len(entry.to_bytes())
+            if size > MOST_REPLY_BYTES:
+                break
+            chosen.append(entry)
+        return tuple(reversed(chosen))
+
     def newest_lines(self) -> list[str]:
         """The newest 200 entries for the owner at the panel, with their exact facts."""
         lines = []

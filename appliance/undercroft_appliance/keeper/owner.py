@@ -35,8 +35,8 @@ class Attention(Protocol):
     def epoch(self) -> bytes:
         """Changes when the appliance is locked: then the question is void."""
 
-    def port_message(self, data: bytes) -> None:
-        """A message from the line, to be answered while a question is open."""
+    def port_message(self, message: FromPort) -> None:
+        """A message from outside, to be answered while a question is open."""
 
     def command(self, name: str) -> None:
         """The owner typed a command instead of an answer."""
@@ -138,7 +138,7 @@ class OwnerScreen:
                 return found
             event = self._wires.next(min(left, _GLANCE_SECONDS), terminal=terminal)
             if isinstance(event, FromPort):
-                self._attention.port_message(event.data)
+                self._attention.port_message(event)
             elif isinstance(event, FromPanel) and isinstance(event.message, Command):
                 self._attention.command(event.message.name)
 

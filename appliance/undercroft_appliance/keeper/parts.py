@@ -19,7 +19,8 @@ class Setup:
     """What the keeper was started with; ``ask_seconds`` is how long a question stays open.
 
     ``walls``: lines that say what keeps the process apart; ``warnings``: what the owner must know about this machine;
-    ``addresses``: how many of each branch are derived at unlock, so that signing need not wait for them.
+    ``addresses``: how many of each branch are derived at unlock, so that signing need not wait for them; ``codes``:
+    there is a screen for codes.
     """
 
     network: Network
@@ -28,6 +29,7 @@ class Setup:
     walls: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     addresses: int = FILLED_AT_UNLOCK
+    codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

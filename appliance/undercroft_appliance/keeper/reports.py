@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from undercroft_protocol.messages import LogReply, LogRequest, LogSeal, StatusReport, grouped_code
+from undercroft_protocol.messages import LogFile, LogReply, LogRequest, LogSeal, StatusReport, grouped_code
 
 from . import show
 from .ledger import Ledger
 from .parts import Outcome, Parts
-from .session import MOST_REFUSALS
+from .session import MOST_REFUSALS, Unlocked
 from .text import duration
 
 HELP: Final = (
     "lock    wipe all secrets now",
     "freeze  the same, and sign an order that stops the others too; a reason may follow: freeze REASON",
     "held    look at the transactions that wait for you",
-    "log     the newest entries of the log, with their exact facts while a key is open",
+    "log     the newest entries of the log, exact while a key is open; sealed as codes",
     "status  where the appliance stands",
     "help    this list",
 )
@@ -59,7 +59,18 @@ def status_lines(parts: Parts) -> list[str]:
 
 def log(parts: Parts, request: LogRequest) -> Outcome:
     """unlocked or armed: the log from an entry on, and where it ends now, sealed. Raises Refusal."""
-    current = parts.session.need_unlocked()
+    seal = _sealed_end(parts, parts.session.need_unlocked())
+    return Outcome(LogReply(parts.log.entries_from(request.start), seal), "Log sent")
+
+
+def log_file(parts: Parts, current: Unlocked) -> bytes:
+    """unlocked or armed: the newest 1 MiB of the log and its end, sealed, as the bytes of a LogFile."""
+    seal = _sealed_end(parts, current)
+    return LogFile(parts.keys.identity_public_key, parts.log.newest_entries(), (seal,)).to_bytes()
+
+
+def _sealed_end(parts: Parts, current: Unlocked) -> bytes:
+    """Where the log ends now, signed by the owner's identity."""
     history = parts.session.history(current.quorum.id)
     highest = history.highest_change
     mark = parts.session.marks.get(current.quorum.id)
@@ -79,4 +90,4 @@ def log(parts: Parts, request: LogRequest) -> Outcome:
         total_sats=known.total_sats,
         amounts=history.amounts,
     )
-    return Outcome(LogReply(parts.log.entries_from(request.start), parts.state(seal)), "Log sent")
+    return parts.state(seal)

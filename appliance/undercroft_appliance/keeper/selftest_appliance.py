@@ -31,7 +31,7 @@ from .proven import ProvenBatch
 from .psbt_door import prove_psbt
 from .refusals import Refusal
 from .service import Keeper
-from .wires import Wires
+from .wires import FromPort, Wires
 
 _NOW: Final = 10_000.0
 _ASK_SECONDS: Final = 8.0
@@ -112,7 +112,8 @@ class Appliance:
 
     def interrupt(self) -> None:
         """A message comes while a question is open."""
-        self.keeper.port_message(examples.request(LogRequest(0), activation_id=self.keeper.session.activation_id))
+        request = examples.request(LogRequest(0), activation_id=self.keeper.session.activation_id)
+        self.keeper.port_message(FromPort(request))
         reply = self.port.receive(_ASK_SECONDS)
         body = open_reply(reply.data, None).body if isinstance(reply, Outbound) else None
         if isinstance(body, RefusalReply) and body.code == refusals.BUSY.coarse:

@@ -126,7 +126,7 @@ class Keeper:
             # Attack: a process that was stopped goes on with the message that waited for it, its life long over.
             self.tick()
             if isinstance(event, FromPort):
-                self._wires.send_port(self.handle(event.data))
+                self._wires.send_port(self.handle(event.data), event.way)
             elif isinstance(event, FromPanel) and isinstance(event.message, Command):
                 self._idle_command(event.message.name)
             if event is not None:
@@ -231,8 +231,9 @@ class Keeper:
         """The activation id: it changes with every lock."""
         return self.session.activation_id
 
-    def port_message(self, data: bytes) -> None:
+    def port_message(self, message: FromPort) -> None:
         """Answer while a question is open: status, lock and freeze act at once, all else has to wait."""
+        data = message.data
         try:
             at_once = request_kind(cose.read(data)) in _AT_ONCE
         except ProtocolError:
@@ -241,7 +242,7 @@ class Keeper:
         # Attack: a new message while an approval is on the screen, so that the owner approves another (signers.md 66).
         busy = RefusalReply(BUSY.coarse, BUSY.meaning)
         reply = self.handle(data) if at_once else self._replies.find(digest) or self._seal(digest, busy)
-        self._wires.send_port(reply)
+        self._wires.send_port(reply, message.way)
 
     def command(self, name: str) -> None:
         """What the owner may type beside an open question."""
@@ -273,11 +274,20 @@ class Keeper:
                     self._screen.notice(batches.TITLE_HELD, refusal.lines)
                 self.session.used()
             case "log":
-                self._screen.notice("Log", self._log.newest_lines())
+                self._screen.notice("Log", [*self._log.newest_lines(), *self._log_as_codes()])
             case "lock" | "freeze" | "status":
                 self.command(name)
             case _:
                 self._screen.notice("Commands", reports.HELP)
+
+    def _log_as_codes(self) -> tuple[str, ...]:
+        """Put the log on the screen for codes, where there is one; what the owner is told of that."""
+        if not self._parts.setup.codes:
+            return ()
+        if self.session.current is None:
+            return ("Not as codes: no key is open that could seal it.",)
+        self._wires.show_codes(reports.log_file(self._parts, self.session.current))
+        return ("It stands on the screen for codes too, sealed: undercroft qr scan",)
 
     def _dispatch(self, message: Message[RequestHeader]) -> Outcome:  # noqa: PLR0911 - one line for each request
         parts = self._parts
@@ -402,6 +412,9 @@ class Keeper:
         self._log.forget_exact()
         self.session.lock()
         self._replies.clear()
+        # Whoever comes to the screen after a lock finds no reply of before.
+        if self._parts.setup.codes:
+            self._wires.show_codes(b"")
         self._screen.notice("Locked", [reason])
 
     def _freeze_here(self, reason: str) -> None:

@@ -8,15 +8,16 @@ from typing import TypeAlias
 
 from undercroft_appliance.channel import Channel
 from undercroft_appliance.errors import ChannelError
-from undercroft_appliance.internal import Inbound, Outbound
+from undercroft_appliance.internal import Codes, Inbound, Outbound
 from undercroft_protocol.messages import Value
 
 
 @dataclass(frozen=True, slots=True)
 class FromPort:
-    """A whole message from the line."""
+    """A whole message, and the way it came, which its reply goes."""
 
     data: bytes
+    way: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,13 @@ class Wires:
         """The terminal on which the owner types a passphrase."""
         return self._tty_fd
 
-    def send_port(self, data: bytes) -> None:
-        """Send one message to the line."""
-        self._port.send(Outbound(data))
+    def send_port(self, data: bytes, way: int = 0) -> None:
+        """Send the reply to a message that came this way."""
+        self._port.send(Outbound(data, way))
+
+    def show_codes(self, data: bytes) -> None:
+        """Put a message on the screen for codes; empty: blank it."""
+        self._port.send(Codes(data))
 
     def send_panel(self, message: Value) -> None:
         """Tell the panel what to show."""
@@ -87,4 +92,4 @@ class Wires:
         # Attack: a port that was taken over speaks to the keeper as if it were the owner.
         if not isinstance(message, Inbound):
             raise ChannelError(f"the port sent {type(message).__name__}")
-        return FromPort(message.data)
+        return FromPort(message.data, message.way)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import resource
 import socket
 import sys
+from typing import Final
 
 from undercroft_protocol.errors import LinkError
 from undercroft_protocol.serial import SerialLink
@@ -13,27 +16,50 @@ from ..channel import Channel
 from ..endings import OTHER_GONE
 from ..errors import ChannelError, ConfigurationError
 from ..sandbox import confine
-from .relay import MAX_LINE_MESSAGE_BYTES, Relay
+from .carriers import MAX_CARRIED_BYTES, Carrier, Line
+from .relay import Relay
+
+MOST_MEMORY_BYTES: Final = 1024 * 1024 * 1024
+"""Of this process (RLIMIT_DATA): many times what the longest messages and the largest pictures take."""
 
 
 def main() -> int:
-    """Run the port on the line and the descriptor it was given; returns the exit code."""
+    """Run the port on the devices and the descriptor it was given; returns the exit code."""
     parser = argparse.ArgumentParser(prog="undercroft-appliance-port")
     parser.add_argument("--keeper-fd", type=int, required=True)
-    parser.add_argument("--line", required=True)
+    parser.add_argument("--line")
     parser.add_argument("--baudrate", type=int, required=True)
+    parser.add_argument("--camera")
+    parser.add_argument("--codes")
     options = parser.parse_args()
     keeper = Channel(socket.socket(fileno=options.keeper_fd))
     try:
-        with SerialLink.open(options.line, baudrate=options.baudrate, max_message_bytes=MAX_LINE_MESSAGE_BYTES) as link:
-            # Before the first byte of the line is read.
+        with contextlib.ExitStack() as stack:
+            carriers = _opened(options, stack)
+            # Attack: a picture that makes a reader take all memory, and the kernel end the keeper for it.
+            resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+            # Before the first byte from outside is read.
             confine("port")
-            Relay(link, keeper, _say).run()
+            Relay(carriers, keeper, _say).run()
     except ChannelError:
         return OTHER_GONE
     except (LinkError, ConfigurationError) as error:
         _say(f"error [{error.code}]: {error}")
         return 1
+
+
+def _opened(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[Carrier]:
+    """The carriers, all devices open. Raises LinkError, ConfigurationError."""
+    carriers: list[Carrier] = []
+    if options.line is not None:
+        link = SerialLink.open(options.line, baudrate=options.baudrate, max_message_bytes=MAX_CARRIED_BYTES)
+        carriers.append(Line(stack.enter_context(link), _say))
+    if options.camera is not None:
+        # A port without a camera never loads what reads pictures.
+        from .codes import Codes  # noqa: PLC0415
+
+        carriers.append(stack.enter_context(Codes.opened(options.camera, options.codes, _say)))
+    return carriers
 
 
 def _say(text: str) -> None:

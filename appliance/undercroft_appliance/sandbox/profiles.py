@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import termios
 from typing import Final
 
@@ -18,6 +19,8 @@ _SETTINGS: Final = (
 )  # fmt: skip
 """ioctl requests that read or set a terminal's settings. TIOCSTI, which types for the owner, is none of them."""
 _SCREEN: Final = (*_SETTINGS, termios.TCSBRK, termios.TIOCGWINSZ)
+_STREAMING: Final = (0xC058560F, 0xC0585611, 0x40045613)
+"""VIDIOC_QBUF, VIDIOC_DQBUF, VIDIOC_STREAMOFF (linux/videodev2.h) of 64-bit machines; it streams already."""
 
 _NOT_EXECUTABLE: Final = Condition(2, _PROT_EXEC, 0)
 _COMMON: Final = (
@@ -43,8 +46,13 @@ KEEPER: Final = (*_COMMON, Rule("mlock"), Rule("ftruncate"), *_ioctls(_SETTINGS)
 """Locks Argon2's working memory, empties and writes its handover, sets the terminal's echo."""
 PANEL: Final = (*_COMMON, *_ioctls(_SCREEN))
 """Sets the terminal, waits until it has shown all, asks for its size."""
-PORT: Final = (*_COMMON, *_ioctls(_SETTINGS))
-"""Drives the line that it opened."""
+PORT: Final = (
+    *_COMMON,
+    *_ioctls((*_SETTINGS, termios.TIOCGWINSZ, *_STREAMING)),
+    # Whether a terminal's descriptor waits; nothing is set.
+    Rule("fcntl", (Condition(1, _INT, fcntl.F_GETFL),)),
+)
+"""Drives the line, the camera and the terminal that it opened; pictures come in memory that was mapped before."""
 
 REFUSED: Final = (
     "access", "faccessat", "faccessat2", "getcwd", "getdents64", "getpeername", "getsockname", "lstat", "newfstatat",

@@ -19,6 +19,7 @@ _NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "exit_group": (231, 94),
     "faccessat": (269, 48),
     "faccessat2": (439, 439),
+    "fcntl": (72, 25),
     "fstat": (5, 80),
     "ftruncate": (77, 46),
     "futex": (202, 98),

@@ -13,16 +13,20 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
+from undercroft_protocol.link import Link
 from undercroft_protocol.messages import Quorum
 
 from ..clock import Clock, system_clock
-from ..config import Config, home_folder, load_config
+from ..config import Config, QrDesk, home_folder, load_config
 from ..custody.quorum import active_quorum
-from ..desk.links import LinkOpener, open_link
+from ..desk.links import open_link
 from ..desk.talk import ApplianceSession
+from ..errors import NotInitialised
 from ..gateway.rpc import NodeRpc
 from ..keys import FileSigner, load_key
+from ..link_text import QrText, parse_link
 from ..store.engine import Store
+from .live import LiveLine
 from .options import Options
 from .output import Data, render
 
@@ -35,11 +39,10 @@ _MOST_ACTOR = 80
 class App:
     """One run of the program. Everything in it is made when it is first needed."""
 
-    def __init__(self, options: Options, *, clock: Clock, entropy: Callable[[int], bytes], opener: LinkOpener) -> None:
+    def __init__(self, options: Options, *, clock: Clock, entropy: Callable[[int], bytes]) -> None:
         self.options = options
         self.clock = clock
         self.entropy = entropy
-        self._opener = opener
 
     @cached_property
     def home(self) -> Path:
@@ -83,14 +86,44 @@ class App:
         with self.store.read() as session:
             return active_quorum(session)
 
+    @cached_property
+    def line(self) -> LiveLine:
+        """Where it is told how far something is."""
+        return LiveLine()
+
+    @cached_property
+    def qr_desk(self) -> QrDesk:
+        """This host's camera and screen; those that every machine has where there is no home."""
+        try:
+            return self.config.qr
+        except NotInitialised:
+            return QrDesk()
+
     @contextmanager
     def talk(self, name: str, quorum_id: bytes | None) -> Iterator[ApplianceSession]:
-        """A conversation with an appliance; raises as ``ApplianceSession``."""
+        """A conversation with an appliance over its link, or that of ``--link``; raises as ``ApplianceSession``."""
         signer = self.vault_signer()
-        with ApplianceSession(
-            self.store, self.actor, name, signer, self.clock, quorum_id=quorum_id, opener=self._opener
-        ) as talk:
+        with (
+            self.line,
+            ApplianceSession(
+                self.store,
+                self.actor,
+                name,
+                signer,
+                self.clock,
+                quorum_id=quorum_id,
+                link=self.options.link,
+                opener=self.open_link,
+            ) as talk,
+        ):
             yield talk
+
+    def open_link(self, text: str) -> Link:
+        """Open a link; what a camera sees is told on stderr. Raises LinkInvalid, ApplianceUnplugged."""
+        meant = parse_link(text)
+        shows_codes = isinstance(meant, QrText) and self.line.is_on(meant.screen or self.qr_desk.screen)
+        # On the terminal that shows the codes a line would stand in their way.
+        return open_link(text, self.qr_desk, watch=None if shows_codes else self.line.say)
 
     def put(self, data: Data, *, text: str | None = None) -> None:
         """The command's answer, on stdout: one JSON value, or for people ``text`` or tables."""
@@ -98,6 +131,7 @@ class App:
 
     def note(self, line: str) -> None:
         """Something beside the answer, on stderr."""
+        self.line.end()
         click.echo(line, err=True)
 
     def close(self) -> None:
@@ -112,7 +146,7 @@ def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> R:
         options_given = click.get_current_context().ensure_object(Options)
-        app = App(options_given, clock=system_clock, entropy=os.urandom, opener=open_link)
+        app = App(options_given, clock=system_clock, entropy=os.urandom)
         try:
             return command(app, *arguments, **options)
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from .program import Program
 
 cli = Program(
@@ -16,7 +18,9 @@ cli = Program(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; being told to end is as Ctrl-C."""
+    # Codes would stay on a terminal without a cursor, and a request in a folder that nobody waits for.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli.main()
 
 

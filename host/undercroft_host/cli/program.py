@@ -87,6 +87,8 @@ class Program(click.Group):
         "payment": "Transactions: build, have signed, broadcast.",
         "freeze": "Stop every appliance at once.",
         "psbt": "Transactions that another wallet built: have owners sign them.",
+        "carry": "Bring a folder's requests to the appliance beside this desk.",
+        "qr": "Show or scan animated QR codes.",
         "audit": "The record of every act.",
         "completion": "Print the completion script of a shell.",
     }

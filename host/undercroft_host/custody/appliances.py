@@ -1,38 +1,24 @@
-"""The appliances that this host can reach, and over which line."""
+"""The appliances that this host can reach, and by which link."""
 
 from __future__ import annotations
-
-from pathlib import PurePosixPath
-from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..clock import Clock
-from ..errors import ApplianceState, ApplianceUnknown, Conflict, LinkInvalid
+from ..errors import ApplianceState, ApplianceUnknown, Conflict
+from ..link_text import parse_link
 from ..store import audit
 from ..store.tables import Appliance
 from ..vault.addresses import checked_name
 
-SERIAL: Final = "serial:"
-
-_MAX_LINK_CHARACTERS: Final = 255
-
-
-def serial_path(link: str) -> str:
-    """The device path of a link ``serial:/dev/…``; LinkInvalid for any other carrier."""
-    path = link.removeprefix(SERIAL)
-    # socket://, rfc2217://, tcp: and the like would put a network between host and appliance: a serial line is none.
-    if path == link or "://" in path or not PurePosixPath(path).is_absolute():
-        raise LinkInvalid(repr(link))
-    if len(link) > _MAX_LINK_CHARACTERS or not link.isprintable():
-        raise LinkInvalid("the path of the link is too long or cannot be printed")
-    return path
-
 
 def add_appliance(session: Session, name: str, link: str, *, clock: Clock) -> Appliance:
-    """Note an appliance and its line. The same again changes nothing; Conflict for the name with another line."""
-    serial_path(link)
+    """Note an appliance and its link (see `link_text`).
+
+    The same again changes nothing. Raises LinkInvalid, Conflict for the name with another link.
+    """
+    parse_link(link)
     known = session.get(Appliance, checked_name(name))
     if known is not None:
         if known.link != link:

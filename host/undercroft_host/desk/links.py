@@ -1,24 +1,57 @@
-"""From the text of a link to an open line. A serial device is the only carrier."""
+"""From the text of a link to an open one: a serial line, a camera and a screen, a folder that is carried."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from undercroft_protocol.errors import LinkError
-from undercroft_protocol.serial.link import Link, SerialLink
+from undercroft_protocol.errors import CameraError, FolderError, LinkError, QrSizeError, ScreenError
+from undercroft_protocol.file_link import FileLink
+from undercroft_protocol.link import Link
+from undercroft_protocol.serial.link import SerialLink
 
-from ..custody.appliances import serial_path
+from ..config import QrDesk
 from ..errors import ApplianceUnplugged
+from ..link_text import FileText, QrText, parse_link
+
+if TYPE_CHECKING:
+    from undercroft_protocol.qr.scanner import Seen
 
 LinkOpener: TypeAlias = Callable[[str], Link]
 """Opens the link that a text such as ``serial:/dev/…`` names."""
+Watch: TypeAlias = Callable[["Seen"], None]
+"""Is told what came through the camera after each picture."""
+
+_HINTS: Final = {
+    CameraError: "name this machine's camera: --link qr:CAMERA,SCREEN (carry: --to), or [qr] in undercroft.toml",
+    ScreenError: "name this machine's screen: --link qr:CAMERA,SCREEN (carry: --to), or [qr] in undercroft.toml",
+    QrSizeError: "make the window larger or its letters smaller, or version and codes in [qr] of undercroft.toml",
+    FolderError: "the folder must be there, and nobody else may write in it",
+}
 
 
-def open_link(link: str) -> Link:
-    """Open the line; raises LinkInvalid for anything but ``serial:PATH``, ApplianceUnplugged if it cannot be opened."""
-    path = serial_path(link)
+def open_link(link: str, desk: QrDesk | None = None, *, watch: Watch | None = None) -> Link:
+    """Open a link; ``desk`` is this host's camera and screen. Raises LinkInvalid, ApplianceUnplugged."""
+    meant = parse_link(link)
     try:
-        return SerialLink.open(path)
+        if isinstance(meant, FileText):
+            return FileLink.open(meant.folder)
+        if isinstance(meant, QrText):
+            return _open_qr(meant, desk or QrDesk(), watch)
+        return SerialLink.open(meant.path)
     except LinkError as error:
-        raise ApplianceUnplugged(error.detail or str(error)) from error
+        raise unplugged("", error) from error
+
+
+def unplugged(name: str, error: LinkError) -> ApplianceUnplugged:
+    """What a link that failed is to an operator, with what to do about this kind."""
+    hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
+    detail = error.detail or str(error)
+    return ApplianceUnplugged(f"{name}: {detail}" if name else detail, hint=hint)
+
+
+def _open_qr(meant: QrText, desk: QrDesk, watch: Watch | None) -> Link:
+    # Cameras and decoders are slow to import, and few commands need them.
+    from .qr_desk import open_qr_link  # noqa: PLC0415
+
+    return open_qr_link(meant.camera or desk.camera, meant.screen or desk.screen, desk, watch)

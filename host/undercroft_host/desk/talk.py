@@ -12,6 +12,7 @@ from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.bitcoin.psbt_records import PsbtRecords
 from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError, ProtocolError
+from undercroft_protocol.link import Link
 from undercroft_protocol.messages import (
     ARMED,
     UNLOCKED,
@@ -28,7 +29,6 @@ from undercroft_protocol.messages import (
     open_reply,
     seal_request,
 )
-from undercroft_protocol.serial.link import Link
 
 from ..clock import Clock
 from ..custody.appliances import get_appliance
@@ -38,12 +38,12 @@ from ..errors import (
     ApplianceRefused,
     ApplianceSilent,
     ApplianceState,
-    ApplianceUnplugged,
     IntegrityAlarm,
 )
 from ..keys import FileSigner
+from ..link_text import parse_link
 from ..store.engine import Store
-from .links import LinkOpener, open_link
+from .links import LinkOpener, open_link, unplugged
 
 B = TypeVar("B", bound=Value)
 
@@ -58,9 +58,10 @@ class ApplianceSession:
     """Use it as a context manager: it opens the line and asks for the status first.
 
     ``report`` is the newest status, ``sender`` the key that signs the answers, ``activation_id`` the activation that
-    requests name, ``policy_hash`` the policy that is in force there by the newest answer (None: none is). Raises
-    ApplianceUnknown, ApplianceUnplugged, ApplianceSilent, ApplianceForeignQuorum (it answers for another quorum or
-    another owner), IntegrityAlarm (an answer that is not what it must be).
+    requests name, ``policy_hash`` the policy that is in force there by the newest answer (None: none is).
+    ``link`` is another link than the stored one; what the carrier needs (`link_text`) is added to every time given
+    here. Raises ApplianceUnknown, ApplianceUnplugged, ApplianceSilent, ApplianceForeignQuorum (it answers for another
+    quorum or another owner), IntegrityAlarm (an answer that is not what it must be).
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class ApplianceSession:
         clock: Clock,
         *,
         quorum_id: bytes | None,
+        link: str | None = None,
         opener: LinkOpener = open_link,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         with store.read() as session:
             appliance = get_appliance(session, name)
-            self._link_text, self.identity = appliance.link, appliance.identity
+            self._link_text, self.identity = link or appliance.link, appliance.identity
+        self.link = parse_link(self._link_text)
         self.name = name
         self._store, self._actor, self._signer, self._clock = store, actor, signer, clock
         self._quorum_id, self._opener, self._monotonic = quorum_id, opener, monotonic
@@ -139,13 +142,15 @@ class ApplianceSession:
         return reply.body
 
     def prepare(self, body: Value, *, lifetime: int, quorum_id: bytes | None) -> bytes:
-        """The signed bytes of a request that is good for ``lifetime`` seconds; its sequence number is stored first."""
+        """The signed bytes of a request that is good for ``lifetime`` seconds after it was carried; its sequence number
+        is stored first."""
         # Stored before it is used: after a crash no number is ever used for two different requests.
         with self._store.begin(self._actor) as session:
             appliance = get_appliance(session, self.name)
             appliance.sequence += 1
             sequence = appliance.sequence
-        header = RequestHeader(quorum_id, self.activation_id, sequence, self._clock() + lifetime)
+        expires = self._clock() + lifetime + self.link.patience_seconds
+        header = RequestHeader(quorum_id, self.activation_id, sequence, expires)
         return seal_request(header, body, self._signer.public_key, self._signer.sign)
 
     def deliver(self, request: bytes, *, timeout: float, quorum_id: bytes | None) -> tuple[Message[ReplyHeader], bytes]:
@@ -241,15 +246,16 @@ class ApplianceSession:
         """Send these bytes; what comes then, a few messages at most."""
         if self._link is None:
             raise ValueError("the session is not open")
-        deadline = self._monotonic() + timeout
+        patience = timeout + self.link.patience_seconds
+        deadline = self._monotonic() + patience
         try:
-            self._link.send(request, timeout=timeout)
+            self._link.send(request, timeout=patience)
             for _ in range(_MOST_STRAYS):
                 yield self._link.receive(timeout=max(0.0, deadline - self._monotonic()))
         except (LinkTimeoutError, LinkDeadError) as error:
             raise ApplianceSilent(f"{self.name}: {error.detail}") from error
         except LinkError as error:
-            raise ApplianceUnplugged(f"{self.name}: {error.detail}") from error
+            raise unplugged(self.name, error) from error
 
     def _read(self, data: bytes) -> Message[ReplyHeader]:
         try:

@@ -64,7 +64,7 @@ class Intent(Base):
 
 
 class Appliance(Base):
-    """A signing device and the link to it (``serial:/dev/…``). ``sequence`` is the last one that we used."""
+    """A signing device and the link to it (see `link_text`). ``sequence`` is the last one that we used."""
 
     __tablename__ = "appliance"
     name: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -1,9 +1,9 @@
 """The serial link: frames, a reliable message machine without I/O, and the driver that runs it over a tty.
 
-`SerialLink` is what both sides use; `Link` is the interface that every carrier of messages has.
+`SerialLink` is what both sides use.
 """
 
-from undercroft_protocol.serial.link import Link, SerialLink
-from undercroft_protocol.serial.machine import Counters, LinkMachine, Progress
+from undercroft_protocol.serial.link import SerialLink
+from undercroft_protocol.serial.machine import Counters, LinkMachine
 
-__all__ = ["Counters", "Link", "LinkMachine", "Progress", "SerialLink"]
+__all__ = ["Counters", "LinkMachine", "SerialLink"]

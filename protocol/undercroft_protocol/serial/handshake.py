@@ -2,8 +2,8 @@
 
 A side that does not know the other says HELLO(own, nobody); the answer is HELLO(own, asker). Only a HELLO that
 names our own session is believed, so an old one, or the echo of our own, cannot make a peer. All other frames
-carry a tag made from both ids and the direction: frames of an earlier start, and our own frames coming back,
-are told apart.
+carry, within their CRC, a tag made from both ids and the direction: frames of an earlier start, and our own frames
+coming back, are told apart.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import hashlib
 from collections import OrderedDict
 from enum import Enum, auto
 
+from undercroft_protocol.serial.frame import NO_TAG
+
 SESSION_BYTES = 8
-TAG_BYTES = 4
 NOBODY = bytes(SESSION_BYTES)
-NO_TAG = bytes(TAG_BYTES)
 _REMEMBERED_PEERS = 16
 
 
 def tag_of(sender: bytes, receiver: bytes) -> bytes:
     """The tag of the frames from session `sender` to session `receiver`."""
-    return hashlib.sha256(b"undercroft serial link 1" + sender + receiver).digest()[:TAG_BYTES]
+    return hashlib.sha256(b"undercroft serial link 2" + sender + receiver).digest()[: len(NO_TAG)]
 
 
 class Greeting(Enum):
@@ -47,6 +47,11 @@ class Identity:
         self.peer = NOBODY
         self.tag_in = self.tag_out = NO_TAG
         self._delivered: OrderedDict[bytes, int] = OrderedDict()
+
+    @property
+    def tags(self) -> tuple[bytes, ...]:
+        """The tags of the frames that mean something here, the peer's first, our own last."""
+        return (self.tag_in, NO_TAG, self.tag_out) if self.known else (NO_TAG,)
 
     @property
     def known(self) -> bool:

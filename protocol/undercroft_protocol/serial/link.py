@@ -8,29 +8,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import serial
 
 from undercroft_protocol.errors import LinkError, LinkTimeoutError
-from undercroft_protocol.serial.machine import DEFAULT_MAX_MESSAGE_BYTES, Counters, LinkMachine, Progress
+from undercroft_protocol.link import Link, Progress
+from undercroft_protocol.serial.machine import DEFAULT_MAX_MESSAGE_BYTES, Counters, LinkMachine
 from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, open_tty
 
 _READ_BYTES = 65536
 _READS_PER_PUMP = 16
-
-
-class Link(Protocol):
-    """What carries whole messages to the other side and back. Timeouts are in seconds."""
-
-    def send(self, message: bytes, *, timeout: float) -> None:
-        """Return when the other side has the whole message. Raises LinkError."""
-
-    def receive(self, *, timeout: float) -> bytes:
-        """Return the next message. Raises LinkError, LinkTimeoutError if none came in time."""
-
-    def close(self) -> None:
-        """Let the carrier go."""
 
 
 class SerialLink(Link):
@@ -73,7 +61,7 @@ class SerialLink(Link):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         dead_after: float = 10.0,
     ) -> Self:
-        """Open the tty at `path` for this process alone.
+        """Open the tty at `path` for this process alone, and greet whoever is there.
 
         `dead_after` is in seconds; `max_message_bytes` goes both ways.
 
@@ -81,7 +69,13 @@ class SerialLink(Link):
         """
         port = open_tty(os.fspath(path), baudrate=baudrate)
         machine = LinkMachine(clock=clock, entropy=entropy, max_message_bytes=max_message_bytes, dead_after=dead_after)
-        return cls(port, machine, clock=clock, on_progress=on_progress)
+        link = cls(port, machine, clock=clock, on_progress=on_progress)
+        try:
+            link._write()
+        except OSError as error:
+            port.close()
+            raise link._gone() from error
+        return link
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +146,10 @@ class SerialLink(Link):
         """
         self._turn()
         return self._machine.messages()
+
+    def cancel(self) -> None:
+        """Give up all that is being sent; the message under way may have been delivered all the same."""
+        self._machine.cancel()
 
     def fileno(self) -> int:
         """The tty's file descriptor, for a selector."""

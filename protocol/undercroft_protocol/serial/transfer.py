@@ -7,50 +7,33 @@ frame that is missing in an acknowledgement of a later one was lost: no timer is
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import deque
 from dataclasses import dataclass
 
 from undercroft_protocol.serial.assembly import BITMAP_BITS
-from undercroft_protocol.serial.frame import OVERHEAD_BYTES
+from undercroft_protocol.serial.payload import unit_bytes
+from undercroft_protocol.squeeze import squeeze
 
-WINDOW_BYTES = 16 * 1024
 WINDOW_FRAMES = BITMAP_BITS - 64
 """Fewer than an acknowledgement can name, so that pings fit between."""
-MIN_PIECE_BYTES = 64
-MAX_PIECE_BYTES = 1024
 
 
-class PieceSize:
-    """Chooses how many message bytes go into a frame, from the losses seen.
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message and what is sent in its place."""
 
-    With a chance p of losing a byte and h bytes of overhead, about sqrt(h / p) bytes per frame carry most.
-    """
+    length: int
+    digest: bytes
+    squeezed: bytes
 
-    __slots__ = ("_bytes", "_lost")
-    _MEMORY_BYTES = 32 * 1024.0
-
-    def __init__(self) -> None:
-        self._bytes = self._MEMORY_BYTES / 2
-        self._lost = 1.0
-
-    def note(self, size: int, *, lost: bool) -> None:
-        """Record the fate of a frame with `size` bytes of a message."""
-        self._bytes += size + OVERHEAD_BYTES
-        self._lost += lost
-        if self._bytes > self._MEMORY_BYTES:
-            self._bytes /= 2
-            self._lost /= 2
-
-    def bytes_now(self) -> int:
-        """Message bytes for the next frame: 64 to 1,024."""
-        best = math.isqrt(int(OVERHEAD_BYTES * self._bytes / max(self._lost, 0.01)))
-        return min(max(best, MIN_PIECE_BYTES), MAX_PIECE_BYTES)
+    @classmethod
+    def of(cls, message: bytes) -> Outgoing:
+        return cls(len(message), hashlib.sha256(message).digest(), squeeze(message))
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of the message under way in one frame; no bytes at all: the announcement."""
+    """Bytes of the squeezed message under way in one frame; no bytes at all: the announcement."""
 
     start: int
     stop: int
@@ -67,23 +50,25 @@ class Transfer:
     """One message on its way out. `number` rises with every message of a session."""
 
     __slots__ = (
+        "_asked_at",
         "_due",
         "_fresh",
         "_under_way",
         "_under_way_bytes",
         "acknowledged",
-        "digest",
         "first",
         "message",
         "number",
         "restarts",
+        "unit",
     )
 
-    def __init__(self, message: bytes, *, number: int, first: int) -> None:
+    def __init__(self, message: Outgoing, *, number: int, first: int) -> None:
         self.message = message
-        self.digest = hashlib.sha256(message).digest()
+        self.unit = unit_bytes(len(message.squeezed))
         self.number = number
         self.restarts = -1
+        self._asked_at = -1
         self.restart(first)
 
     def restart(self, first: int) -> None:
@@ -97,21 +82,45 @@ class Transfer:
         self._under_way_bytes = 0
 
     @property
+    def all_sent(self) -> bool:
+        """There is nothing to send unless something is lost."""
+        return not self._due and self._fresh == len(self.message.squeezed)
+
+    def asks(self) -> bool:
+        """All is sent, and something has arrived since this was asked last: a question is worth its bytes.
+
+        A receiver that takes nothing at present is asked by a timer, not as fast as the line goes.
+        """
+        if not self.all_sent or self._asked_at == self.acknowledged:
+            return False
+        self._asked_at = self.acknowledged
+        return True
+
+    @property
     def settled(self) -> bool:
         """Every frame was taken by the other side."""
-        return not self._due and not self._under_way and self._fresh == len(self.message)
+        return self.all_sent and not self._under_way
 
-    def next_piece(self, sequence: int, size: int, now: float) -> Piece | None:
-        """What frame `sequence` shall carry, at most `size` bytes; None if the window is full or all sent."""
-        if len(self._under_way) >= WINDOW_FRAMES or self._under_way_bytes >= WINDOW_BYTES:
+    @property
+    def progress(self) -> int:
+        """How much has arrived, in bytes of the message."""
+        return self.message.length * self.acknowledged // len(self.message.squeezed)
+
+    def next_piece(self, sequence: int, size: int, window: int, now: float) -> Piece | None:
+        """What frame `sequence` shall carry, about `size` bytes.
+
+        None if `window` bytes are under way, or all is sent.
+        """
+        if len(self._under_way) >= WINDOW_FRAMES or self._under_way_bytes >= window:
             return None
+        size = max(size - size % self.unit, self.unit)
         if self._due:
             piece = self._due.popleft()
             if piece.size > size:
                 self._due.appendleft(Piece(piece.start + size, piece.stop))
                 piece = Piece(piece.start, piece.start + size)
-        elif self._fresh < len(self.message):
-            piece = Piece(self._fresh, min(self._fresh + size, len(self.message)))
+        elif self._fresh < len(self.message.squeezed):
+            piece = Piece(self._fresh, min(self._fresh + size, len(self.message.squeezed)))
             self._fresh = piece.stop
         else:
             return None
@@ -119,8 +128,8 @@ class Transfer:
         self._under_way_bytes += piece.size
         return piece
 
-    def acknowledge(self, latest: int, bits: int) -> tuple[list[Piece], list[Piece], float | None]:
-        """Take an acknowledgement: bit i of `bits` is frame `latest - i`.
+    def acknowledge(self, latest: int, missed: int) -> tuple[list[Piece], list[Piece], float | None]:
+        """Take an acknowledgement: bit i of `missed` is frame `latest - i`.
 
         Returns the pieces that arrived, those that were lost (they will be sent again), and when the newest of
         the arrived ones was sent.
@@ -131,7 +140,8 @@ class Transfer:
         for sequence in [number for number in self._under_way if number <= latest]:
             piece, when = self._under_way.pop(sequence)
             self._under_way_bytes -= piece.size
-            if bits >> latest - sequence & 1:
+            behind = latest - sequence
+            if behind < BITMAP_BITS and not missed >> behind & 1:
                 arrived.append(piece)
                 self.acknowledged += piece.size
                 sent_at = when

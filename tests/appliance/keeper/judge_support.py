@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
 
-from appliance.builders import DESCRIPTOR, HEIGHT, POLICY, QUORUM, UTC
+from appliance.builders import DESCRIPTOR, HEIGHT, POLICY, QUORUM, UTC, WIDE_POLICY
 from undercroft_appliance.keeper.addresses import AddressBook
 from undercroft_appliance.keeper.history import History
 from undercroft_appliance.keeper.judge import Judged, Judgement, Standing, judge, judge_transaction
@@ -15,24 +15,14 @@ from undercroft_appliance.keeper.prove import prove
 from undercroft_appliance.keeper.proven import OwnOutput, Payee, ProvenInput, ProvenTransaction
 from undercroft_appliance.keeper.refusals import RefusalCode
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
-from undercroft_protocol.messages import BatchRequest, Policy, Window
+from undercroft_protocol.messages import BatchRequest, Policy
 
 NOW: Final = 100_000.0
 COIN: Final = 10_000_000
 FEE: Final = 5_000
 VSIZE: Final = 200
 BOOK: Final = AddressBook(DESCRIPTOR, None)
-WIDE: Final = dataclasses.replace(
-    POLICY,
-    hold_above_sats=10**12,
-    refuse_above_sats=10**12,
-    windows=(Window(3600, 10**12, 10**12),),
-    most_fee_sats=10**9,
-    most_fee_ppm=1_000_000,
-    most_feerate_sat_per_kvb=10_000_000,
-    most_inputs=1000,
-    most_payees=1000,
-)
+WIDE: Final = dataclasses.replace(WIDE_POLICY, most_inputs=1000, most_payees=1000)
 """A policy in whose way nothing is, but the rule that a test adds."""
 
 

@@ -133,7 +133,13 @@ class Bench:
     """Alice's keeper, driven by ``handle`` as the service does."""
 
     def __init__(
-        self, keys: Keys | None = None, *, ask_seconds: float = 600, tty_fd: int | None = None, person: Person = ALICE
+        self,
+        keys: Keys | None = None,
+        *,
+        ask_seconds: float = 600,
+        tty_fd: int | None = None,
+        person: Person = ALICE,
+        codes: bool = False,
     ) -> None:
         self.clock = FakeClock()
         self.keys = PlainKeys(person) if keys is None else keys
@@ -146,7 +152,7 @@ class Bench:
         self._own_tty = os.pipe() if tty_fd is None else ()
         self._tty_fd = self._own_tty[0] if self._own_tty else tty_fd or 0
         self._numbers = itertools.count(1)
-        self._setup = Setup(Network.REGTEST, FIRMWARE, ask_seconds, addresses=2)
+        self._setup = Setup(Network.REGTEST, FIRMWARE, ask_seconds, addresses=2, codes=codes)
         self._sequence = itertools.count(1)
         self._begin(None)
 

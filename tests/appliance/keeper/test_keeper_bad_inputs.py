@@ -10,7 +10,8 @@ import pytest
 from bad_inputs import DOORS, FOLDER, SCENARIO_DOOR, TEST_DOOR, Vector, vectors
 from undercroft_appliance.keeper.refusals import CODES
 from undercroft_protocol.errors import CborError, DescriptorError, KeyFormatError, MessageError
-from vectors.make_bad import differing
+from vectors.make_bad import made
+from vectors.vector_files import differing
 
 VECTORS: Final = vectors()
 LINES: Final = range(1, 101)
@@ -61,4 +62,4 @@ def test_a_line_or_a_code_is_in_every_name() -> None:
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
-    assert differing() == []
+    assert differing(FOLDER, made()) == []

@@ -6,47 +6,20 @@ import os
 import random
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from undercroft_appliance.channel import Channel
+from appliance.port.port_support import PATIENCE_SECONDS, Port
 from undercroft_appliance.endings import OTHER_GONE
 from undercroft_appliance.internal import Inbound, Notice, Outbound
-from undercroft_appliance.port.relay import MAX_LINE_MESSAGE_BYTES, MAX_WAITING
+from undercroft_appliance.port.carriers import MAX_CARRIED_BYTES
+from undercroft_appliance.port.relay import MAX_WAITING
 from undercroft_demo.cable import Cable
 from undercroft_protocol.errors import LinkError
-from undercroft_protocol.messages.codec import Value
 from undercroft_protocol.serial import SerialLink
-
-PATIENCE_SECONDS = 20.0
-
-
-class Port:
-    """A port process and the keeper's end of its channel."""
-
-    def __init__(self, line: str, log: Path) -> None:
-        ours, theirs = socket.socketpair()
-        self.keeper = Channel(ours)
-        self.log = log
-        with theirs, log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "undercroft_appliance.port", "--keeper-fd", str(theirs.fileno()),
-                 "--line", line, "--baudrate", "115200"],
-                pass_fds=(theirs.fileno(),), stderr=stderr,
-            )  # fmt: skip
-
-    def received(self) -> Value | None:
-        return self.keeper.receive(PATIENCE_SECONDS)
-
-    def close(self) -> None:
-        self.keeper.close()
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture
@@ -57,7 +30,7 @@ def cable(tmp_path: Path) -> Iterator[Cable]:
 
 @pytest.fixture
 def port(cable: Cable, tmp_path: Path) -> Iterator[Port]:
-    started = Port(cable.appliance_path, tmp_path / "port.log")
+    started = Port(tmp_path / "port.log", "--line", cable.appliance_path)
     yield started
     started.close()
 
@@ -116,7 +89,7 @@ def test_attack_a_flood_while_the_keeper_is_busy_is_dropped_and_the_line_stays_a
 
 def test_attack_a_message_too_long_for_the_channel_is_refused_on_the_line(port: Port, host: SerialLink) -> None:
     with pytest.raises(LinkError, match="refused"):
-        host.send(bytes(MAX_LINE_MESSAGE_BYTES + 1), timeout=PATIENCE_SECONDS)
+        host.send(bytes(MAX_CARRIED_BYTES + 1), timeout=PATIENCE_SECONDS)
     host.send(b"request", timeout=PATIENCE_SECONDS)
     assert port.received() == Inbound(b"request")
 
@@ -140,7 +113,7 @@ def test_a_line_that_vanishes_ends_the_port_with_its_reason(port: Port, host: Se
 
 
 def test_a_line_that_is_not_there_ends_the_port_with_its_reason(tmp_path: Path) -> None:
-    port = Port(str(tmp_path / "nothing"), tmp_path / "port.log")
+    port = Port(tmp_path / "port.log", "--line", str(tmp_path / "nothing"))
     assert port.process.wait(PATIENCE_SECONDS) == 1
     assert "error [link]: " in port.log.read_text()
     port.close()
@@ -154,3 +127,17 @@ def test_the_port_ends_when_the_keeper_does(port: Port) -> None:
 def test_a_message_that_is_none_for_a_port_ends_it(port: Port) -> None:
     port.keeper.send(Notice("title", ()))
     assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
+
+
+@pytest.mark.parametrize(
+    "url", ["socket://127.0.0.1:{port}", "rfc2217://127.0.0.1:{port}", "spy:///dev/tty", "loop://"]
+)
+def test_attack_the_process_at_the_line_opens_no_url_and_connects_to_nothing(tmp_path: Path, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        refused = Port(tmp_path / "port.log", "--line", url.format(port=server.getsockname()[1]))
+        assert refused.process.wait(PATIENCE_SECONDS) == 1
+        refused.close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert "error [device-path]: " in refused.log.read_text()

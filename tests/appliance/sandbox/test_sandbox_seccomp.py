@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from undercroft_appliance.sandbox.profiles import KEEPER, PANEL, PORT, REFUSED
 from undercroft_appliance.sandbox.seccomp import ALLOW, KILL_PROCESS, REFUSE, Condition, Rule, assembled
 from undercroft_appliance.sandbox.syscalls import MACHINES, Machine
+from undercroft_protocol.qr.camera.v4l2_abi import STREAMING_IOCTLS
 
 PROFILES = {"keeper": KEEPER, "panel": PANEL, "port": PORT}
 MOST_INSTRUCTIONS = 4096
@@ -93,7 +94,26 @@ def test_only_requests_for_a_terminals_settings_are_allowed(machine: Machine) ->
         assert call(code, machine, "ioctl", 0, tcgets, 1) == ALLOW
         for request in (tiocsti, tiocsctty, tioclinux):
             assert call(code, machine, "ioctl", 0, request, 1) == KILL_PROCESS
-        assert (call(code, machine, "ioctl", 0, tiocgwinsz, 1) == ALLOW) is (name == "panel")
+        assert (call(code, machine, "ioctl", 0, tiocgwinsz, 1) == ALLOW) is (name in ("panel", "port"))
+
+
+def test_only_the_port_takes_pictures_from_a_camera_that_streams_already(machine: Machine) -> None:
+    streamon, set_format, request_buffers = 0x40045612, 0xC0D05605, 0xC0145608
+    for name, rules in PROFILES.items():
+        code = assembled(rules, REFUSED, machine)
+        for request in STREAMING_IOCTLS:
+            assert (call(code, machine, "ioctl", 0, request, 1) == ALLOW) is (name == "port")
+        for request in (streamon, set_format, request_buffers):
+            assert call(code, machine, "ioctl", 0, request, 1) == KILL_PROCESS
+
+
+def test_a_descriptor_is_asked_about_and_never_changed_or_doubled(machine: Machine) -> None:
+    dupfd, getfl, setfl = 0, 3, 4
+    for name, rules in PROFILES.items():
+        code = assembled(rules, REFUSED, machine)
+        assert (call(code, machine, "fcntl", 0, getfl, 0) == ALLOW) is (name == "port")
+        for request in (dupfd, setfl):
+            assert call(code, machine, "fcntl", 0, request, 0) == KILL_PROCESS
 
 
 def test_files_are_refused_without_an_end(filter_of: bytes, machine: Machine) -> None:

@@ -49,6 +49,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object
         ("run", "--line", "/dev/null", "--kdf", "weak"),
         ("run", "--line", "/dev/null", "--baudrate", "fast"),
         ("run", "--line", "/dev/null", "--passphrase", "x"),
+        ("run", "--camera", "/dev/video0"),
+        ("run", "--line", "/dev/null", "--codes", "/dev/tty9"),
         ("version", "--now"),
     ],
 )
@@ -71,6 +73,11 @@ def test_attack_weak_envelopes_are_refused_on_mainnet(capsys: pytest.CaptureFixt
     [
         ("socket://127.0.0.1:1", "device-path"),
         ("rfc2217://127.0.0.1:1", "device-path"),
+        ("spy:///dev/ttyS0", "device-path"),
+        ("loop://", "device-path"),
+        ("alt:///dev/ttyS0?class=Serial", "device-path"),
+        ("hwgrep://.*", "device-path"),
+        ("cp2110://0", "device-path"),
         ("ttyS0", "device-path"),
         ("/etc/passwd", "device-path"),
         ("/nowhere/tty", "link"),
@@ -82,6 +89,33 @@ def test_attack_a_line_is_a_serial_device_and_never_a_network(
     code, message = refused(capsys, "run", "--line", line, "--terminal", tty)
     assert code == 1
     assert f"error [{error}]: " in message
+
+
+@pytest.mark.parametrize("camera", ["rtsp://127.0.0.1/1", "video:/dev/video0", "0", "http://host/y4m:", "y4m"])
+def test_attack_a_camera_is_a_device_or_a_stream_on_this_machine(
+    capsys: pytest.CaptureFixture[str], tty: str, camera: str
+) -> None:
+    code, message = refused(capsys, "run", "--camera", camera, "--codes", tty, "--terminal", tty)
+    assert code == 2
+    assert "error [configuration]: " in message
+    assert "a camera is" in message
+
+
+def test_attack_codes_are_never_drawn_over_the_owners_questions(
+    capsys: pytest.CaptureFixture[str], tty: str, tmp_path: Path
+) -> None:
+    (tmp_path / "codes").symlink_to(tty)
+    for codes in (tty, str(tmp_path / "codes")):
+        code, message = refused(capsys, "run", "--camera", "/dev/video0", "--codes", codes, "--terminal", tty)
+        assert code == 2
+        assert "a terminal of their own" in message
+
+
+@pytest.mark.parametrize("codes", ["/nowhere", "/dev/null"])
+def test_a_terminal_for_codes_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty: str, codes: str) -> None:
+    code, message = refused(capsys, "run", "--camera", "/dev/video0", "--codes", codes, "--terminal", tty)
+    assert code == 2
+    assert codes in message
 
 
 def test_a_speed_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from cli_support import Line
 from exchange import NOW, OUTSIDER, Ticking, endow
+from exit_codes import KINDS
 from scripted_appliance import QUORUM, ScriptedAppliance, found
 from undercroft_host import errors
 from undercroft_host.cli.nouns import account
@@ -16,17 +17,6 @@ from undercroft_host.store.engine import Store
 from undercroft_host.store.tables import AuditRecord
 from undercroft_protocol.errors import LinkTimeoutError, ProtocolError
 from undercroft_protocol.messages import LockRequest, RefusalReply
-
-KINDS = {
-    errors.Failure: 1,
-    errors.UsageProblem: 2,
-    errors.NotFound: 3,
-    errors.Conflict: 4,
-    errors.RefusedByRule: 5,
-    errors.WaitingForApproval: 6,
-    errors.BackendUnreachable: 7,
-    errors.IntegrityAlarm: 8,
-}
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -58,6 +58,8 @@ def test_the_commands_are_those_that_were_promised() -> None:
         *(f"withdrawal {verb}" for verb in ("request", "import", "list", "show", "cancel")),
         *(f"payment {verb}" for verb in ("build", "list", "show", "send", "resend", "broadcast", "cancel", "psbt")),
         "psbt sign",
+        "carry",
+        *(f"qr {verb}" for verb in ("show", "scan")),
         *(f"audit {verb}" for verb in ("verify", "list")),
         "completion",
     }

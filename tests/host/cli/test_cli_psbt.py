@@ -13,6 +13,7 @@ from scripted_appliance import QUORUM, found
 from undercroft_host.desk.psbts import short_code
 from undercroft_protocol.bitcoin.transaction import txid_to_hex
 from undercroft_protocol.messages import Quorum
+from undercroft_protocol.qr.wallet_files import AccountForm, QuorumForm, account_file, quorum_file
 
 PSBT = unsigned_psbt(0).serialize()
 SIGNED = signed_by("alice", PSBT)
@@ -78,3 +79,64 @@ def test_the_quorum_is_exported_as_it_is_named(desk: Line, tmp_path: Path) -> No
     assert Quorum.from_bytes(path.read_bytes()) == QUORUM
     assert answer["id"] == QUORUM.id.hex()
     desk.error("quorum", "export", str(tmp_path / "nowhere" / "quorum.cbor"), code=1)
+    assert desk.error("quorum", "export", str(path), "--form", "descriptor", code=4)["code"] == "conflict"
+    assert path.read_bytes() == QUORUM.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "options"),
+    [
+        ("descriptor", "text", ()),
+        ("coldcard", "text", ("--name", "Cold")),
+        ("output", "output", ()),
+        ("key", "text", ("--owner", "alice")),
+        ("account", "account", ("--owner", "alice")),
+        ("account-json", "json", ("--owner", "alice")),
+    ],
+)
+def test_the_quorum_is_exported_as_other_wallets_import_it(
+    desk: Line, tmp_path: Path, form: str, kind: str, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "wallet"
+    answer = desk.json("quorum", "export", str(path), "--form", form, *options)
+    assert (answer["form"], answer["kind"]) == (form, kind)
+    alice = QUORUM.descriptor().cosigners[[one.name for one in QUORUM.owners].index("alice")]
+    made = (
+        account_file(AccountForm(form), alice, QUORUM.bitcoin_network)
+        if options[:1] == ("--owner",)
+        else quorum_file(QuorumForm(form), QUORUM.descriptor(), "Cold")
+    )
+    assert path.read_bytes() == made.data
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--form", "account"),
+        ("--form", "account", "--owner", "mallory"),
+        ("--form", "output", "--owner", "alice"),
+        ("--form", "coldcard", "--name", "two\nlines"),
+        ("--form", "electrum"),
+    ],
+)
+def test_an_export_that_cannot_be_is_a_usage_error_and_writes_nothing(
+    desk: Line, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    desk.error("quorum", "export", str(tmp_path / "wallet"), *options, code=2)
+    assert list(tmp_path.glob("wallet")) == []
+
+
+@pytest.mark.parametrize("wallet", ["coldcard-q", "keystone"])
+@pytest.mark.parametrize("form", ["descriptor", "coldcard", "output", "key", "account", "account-json"])
+def test_what_is_exported_can_be_shown_as_the_kind_that_is_told(
+    desk: Line, tmp_path: Path, form: str, wallet: str
+) -> None:
+    path = tmp_path / "wallet"
+    options = ("--owner", "alice") if form in list(AccountForm) else ()
+    kind = desk.json("quorum", "export", str(path), "--form", form, *options)["kind"]
+    arguments = ("qr", "show", str(path), "--kind", kind, "--wallet", wallet, "--gif", str(tmp_path / "codes.gif"))
+    # BBQr has no file type for the registry's items; everything else goes to every wallet.
+    if wallet == "coldcard-q" and form in {"output", "account"}:
+        desk.error(*arguments, code=2)
+    else:
+        assert desk.json(*arguments)["codes"] >= 1

@@ -6,19 +6,9 @@ import re
 
 import pytest
 
+from exit_codes import KINDS
 from undercroft_host import errors
 from undercroft_host.errors import HostError
-
-KINDS = {
-    errors.Failure: 1,
-    errors.UsageProblem: 2,
-    errors.NotFound: 3,
-    errors.Conflict: 4,
-    errors.RefusedByRule: 5,
-    errors.WaitingForApproval: 6,
-    errors.BackendUnreachable: 7,
-    errors.IntegrityAlarm: 8,
-}
 
 
 def causes() -> list[type[HostError]]:

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from undercroft_demo.cable import Cable, Noise
+from serial_support import incompressible
+from undercroft_demo.cable import Cable
+from undercroft_demo.wire import Faults, Noise, Wire
 from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError
-from undercroft_protocol.serial import Progress, SerialLink
+from undercroft_protocol.link import Progress
+from undercroft_protocol.serial import SerialLink
 
 SIZE = 200_000
 
@@ -82,7 +85,8 @@ def test_200_kb_go_each_way(cable: Cable, echo: Echo) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_200_kb_go_each_way_over_a_noisy_cable(tmp_path: Path, seed: int) -> None:
     message = random.Random(seed).randbytes(SIZE)
-    with Cable.started(tmp_path, "noisy", bit_error_rate=1e-4, drop_rate=1e-5, seed=seed) as noisy:
+    faults = Faults(bit_error_rate=1e-4, drop_rate=1e-5, duplicate_rate=1e-5, seed=seed)
+    with Cable.started(tmp_path, "noisy", faults) as noisy:
         side = Echo(noisy.appliance_path)
         side.start()
         try:
@@ -106,7 +110,7 @@ def test_the_host_may_close_and_open_between_messages(cable: Cable, echo: Echo) 
 
 def test_the_host_may_vanish_in_the_middle_of_a_message(cable: Cable, echo: Echo) -> None:
     with SerialLink.open(cable.host_path) as host:
-        host.post(bytes(SIZE))
+        host.post(incompressible(SIZE))
         while host.progress().sent_bytes < 30_000:
             host.pump()
     with SerialLink.open(cable.host_path) as host:
@@ -145,7 +149,7 @@ def test_waiting_has_an_end(cable: Cable, echo: Echo) -> None:
             host.receive(timeout=0.1)
         assert caught.value.code == "link-timeout"
         with pytest.raises(LinkTimeoutError):
-            host.send(bytes(4_000_000), timeout=0.05)
+            host.send(incompressible(500_000), timeout=0.05)
         host.send(b"still usable", timeout=10)
         assert host.receive(timeout=10) == b"elbasu llits"
 
@@ -157,7 +161,7 @@ def test_one_who_listens_does_not_mind_an_empty_line(cable: Cable) -> None:
 
 def test_an_unplugged_device_is_reported_at_once(cable: Cable) -> None:
     with SerialLink.open(cable.host_path) as host, SerialLink.open(cable.appliance_path) as appliance:
-        host.post(bytes(SIZE))
+        host.post(incompressible(SIZE))
         host.pump()
         cable.unplug()
         for link in (host, appliance):
@@ -206,10 +210,33 @@ def test_the_cable_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_the_noise_is_as_strong_as_asked_and_the_same_for_the_same_seed() -> None:
     data = bytes(400_000)
-    arrived = [Noise(bit_error_rate=1e-3, drop_rate=1e-2, seed=seed).spoil(data) for seed in (1, 1, 2)]
+
+    def noise(seed: int, **rates: float) -> Noise:
+        return Noise(Faults(seed=seed, **rates), way=0)  # type: ignore[arg-type]
+
+    rates = {"bit_error_rate": 1e-3, "drop_rate": 1e-2, "duplicate_rate": 1e-3}
+    arrived = [noise(seed, **rates).spoil(data) for seed in (1, 1, 2)]
     assert arrived[0] == arrived[1] != arrived[2]
-    assert 3_000 < len(data) - len(arrived[0]) < 5_000
     assert 2_500 < sum(byte.bit_count() for byte in arrived[0]) < 4_000
-    parts = Noise(bit_error_rate=1e-3, drop_rate=0, seed=1)
-    whole = Noise(bit_error_rate=1e-3, drop_rate=0, seed=1).spoil(data)
+    dropped = noise(1, drop_rate=1e-2)
+    assert 3_000 < len(data) - len(dropped.spoil(data)) < 5_000
+    doubled = noise(1, duplicate_rate=1e-2)
+    assert 3_000 < len(doubled.spoil(data)) - len(data) < 5_000
+    parts, whole = noise(1, bit_error_rate=1e-3), noise(1, bit_error_rate=1e-3).spoil(data)
     assert b"".join(parts.spoil(data[at : at + 999]) for at in range(0, len(data), 999)) == whole
+
+
+def test_a_wire_is_as_fast_and_as_late_as_asked() -> None:
+    wire = Wire(Faults(baud=9600, latency=0.1), way=0)
+    now, sent, arrived, first = 50.0, 0, 0, 0.0
+    while arrived < 960:
+        if room := wire.room(now):
+            part = min(room, 960 - sent)
+            sent += part
+            if part:
+                wire.take(bytes(part), now, asked=room)
+        arrived += len(wire.arrived(now))
+        first = first or (now if arrived else 0.0)
+        now += 0.0003
+    assert 0.1 < first - 50 < 0.12
+    assert 1.1 <= now - 50 < 1.12

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serial_support import Bench, Faults
-from undercroft_protocol.serial.machine import Progress
+from serial_support import Bench, Faults, incompressible
+from undercroft_protocol.link import Progress
 
 
 def test_messages_arrive_whole_and_in_order_both_ways() -> None:
@@ -93,7 +93,7 @@ def test_progress_tells_both_sides_how_far_it_is() -> None:
     bench = Bench()
     seen: list[tuple[Progress, Progress]] = []
     bench.tap = lambda side, data: seen.append((bench.sides[0].progress(), bench.sides[1].progress()))
-    bench.sides[0].send(bytes(100_000))
+    bench.sides[0].send(incompressible(100_000))
     bench.run()
     sent = [own.sent_bytes for own, _ in seen]
     received = [peer.received_bytes for _, peer in seen]

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serial_support import Bench, Faults
+from serial_support import Bench, Faults, Impostor, incompressible
 from undercroft_protocol.errors import LinkError
+from undercroft_protocol.link import Progress
 from undercroft_protocol.serial import payload
-from undercroft_protocol.serial.frame import Frame, FrameReader, Kind, encode_frame
-from undercroft_protocol.serial.handshake import NO_TAG, NOBODY, tag_of
-from undercroft_protocol.serial.machine import MAX_QUEUED_MESSAGES, LinkMachine, Progress
+from undercroft_protocol.serial.frame import NO_TAG, Frame, Kind, encode_frame
+from undercroft_protocol.serial.handshake import NOBODY
+from undercroft_protocol.serial.machine import MAX_QUEUED_MESSAGES
 from undercroft_protocol.serial.receiver import MAX_UNREAD_MESSAGES
 
 
@@ -48,7 +49,7 @@ def test_attack_an_echo_is_never_taken_for_the_peer(with_peer: bool) -> None:
     machine = bench.sides[0]
     bench.tap = lambda side, data: machine.feed(data) if side == 0 else None
     if not with_peer:
-        bench.ways[0].faults.lose = 1.0
+        bench.ways[0].faults.lose = bench.ways[1].faults.lose = 1.0
     machine.send(bench.rng.randbytes(3000))
     bench.run(seconds=30)
     assert bench.got[0] == []
@@ -58,39 +59,14 @@ def test_attack_an_echo_is_never_taken_for_the_peer(with_peer: bool) -> None:
         assert "looped" in str(bench.raised[0][0])
 
 
-class Impostor:
-    """A peer of `machine` whose frames the test writes by hand."""
-
-    session = b"impostor"
-
-    def __init__(self, machine: LinkMachine) -> None:
-        self.machine = machine
-        self.reader = FrameReader()
-        self.say(Kind.HELLO, 0, payload.HELLO.pack(self.session, NOBODY), NO_TAG)
-        hello = next(frame for frame in self.heard() if frame.kind is Kind.HELLO)
-        self.theirs = payload.HELLO.unpack(hello.payload)[0]
-        self.say(Kind.HELLO, 0, payload.HELLO.pack(self.session, self.theirs), NO_TAG)
-        self.heard()
-
-    @property
-    def tag(self) -> bytes:
-        return tag_of(self.session, self.theirs)
-
-    def say(self, kind: Kind, sequence: int, content: bytes, tag: bytes | None = None) -> None:
-        self.machine.feed(encode_frame(Frame(kind, self.tag if tag is None else tag, sequence, content)))
-
-    def heard(self) -> list[Frame]:
-        frames: list[Frame] = []
-        while data := self.machine.outgoing():
-            frames += self.reader.feed(data)
-        return frames
-
-
-def test_attack_a_huge_announced_length_is_refused_before_allocation() -> None:
+@pytest.mark.parametrize(
+    ("length", "squeezed"), [(2**32 - 1, 2**32 - 1), (4 * 1024 * 1024 + 1, 10), (10, 2**32 - 1), (10, 12)]
+)
+def test_attack_a_huge_announced_length_is_refused_before_allocation(length: int, squeezed: int) -> None:
     bench = Bench()
     impostor = Impostor(bench.sides[0])
     tracemalloc.start()
-    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, 2**32 - 1, bytes(32)))
+    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, length, squeezed, bytes(32)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000
@@ -114,8 +90,13 @@ def test_the_sender_of_too_long_a_message_is_told_and_goes_on_with_the_next(faul
 def test_a_message_over_the_own_bound_is_not_queued() -> None:
     bench = Bench(limits=(100, 100))
     with pytest.raises(LinkError, match="101 bytes; at most 100"):
-        bench.sides[0].send(bytes(101))
+        bench.sides[0].send(incompressible(101))
     assert bench.sides[0].idle
+
+
+def test_messages_longer_than_the_link_can_number_are_not_promised() -> None:
+    with pytest.raises(LinkError, match="at most 134217727 can be carried"):
+        Bench(limits=(2**27, 100))
 
 
 def test_the_queue_is_bounded() -> None:
@@ -133,8 +114,11 @@ def test_messages_that_nobody_takes_hold_the_sender_back_and_get_through_later()
         bench.sides[0].send(message)
     held = bench.sides[1].messages
     bench.sides[1].messages = list  # type: ignore[method-assign]  # nobody fetches
+    sent_before = bench.sides[0].counters.frames_sent
     bench.run(seconds=20)
     assert bench.sides[0].delivered == MAX_UNREAD_MESSAGES
+    # It asks now and then, and does not fill the line meanwhile.
+    assert bench.sides[0].counters.frames_sent - sent_before < 1200
     assert bench.raised == [[], []]
     bench.sides[1].messages = held  # type: ignore[method-assign]
     bench.run()
@@ -144,8 +128,8 @@ def test_messages_that_nobody_takes_hold_the_sender_back_and_get_through_later()
 def test_attack_a_false_digest_delivers_nothing() -> None:
     bench = Bench()
     impostor = Impostor(bench.sides[0])
-    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, 4, bytes(32)))
-    impostor.say(Kind.DATA, 2, payload.DATA.pack(0) + b"evil")
+    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, 4, 5, bytes(32)))
+    impostor.say(Kind.DATA, 2, payload.DATA.pack(0) + b"\0evil")
     assert bench.sides[0].messages() == []
     assert bench.sides[0].counters.digest_errors == 1
     acks = [frame for frame in impostor.heard() if frame.kind is Kind.ACK]
@@ -187,9 +171,9 @@ def test_attack_a_peer_that_always_loses_the_message_ends_in_an_error() -> None:
     ("kind", "sequence", "content"),
     [
         (Kind.OPEN, 5, b""),
-        (Kind.OPEN, 5, bytes(45)),
+        (Kind.OPEN, 5, bytes(49)),
         (Kind.DATA, 5, b"abc"),
-        (Kind.DATA, 5, payload.DATA.pack(2**32 - 1) + b"x"),
+        (Kind.DATA, 5, payload.DATA.pack(2**16 - 1) + b"x"),
         (Kind.DATA, 2**32 - 1, payload.DATA.pack(0)),
         (Kind.ACK, 5, b""),
         (Kind.ACK, 2**32 - 1, payload.ACK.pack(1)),
@@ -197,8 +181,8 @@ def test_attack_a_peer_that_always_loses_the_message_ends_in_an_error() -> None:
         (Kind.RESET, 5, bytes(8)),
         (Kind.RESET, 2**32 - 1, payload.RESET.pack(2, 0, 0)),
         (Kind.RESET, 0, payload.RESET.pack(9, 0, 0)),
-        (Kind.HELLO, 0, bytes(15)),
-        (Kind.HELLO, 0, payload.HELLO.pack(NOBODY, NOBODY)),
+        (Kind.HELLO, 0, bytes(20)),
+        (Kind.HELLO, 0, payload.HELLO.pack(payload.LINK_VERSION, NOBODY, NOBODY, 1)),
     ],
 )
 def test_attack_senseless_frames_do_no_harm(kind: Kind, sequence: int, content: bytes) -> None:
@@ -219,13 +203,13 @@ def test_attack_senseless_frames_do_no_harm(kind: Kind, sequence: int, content: 
 def test_attack_every_second_byte_does_not_fill_the_memory() -> None:
     bench = Bench()
     impostor = Impostor(bench.sides[0])
-    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, 100_000, bytes(32)))
+    impostor.say(Kind.OPEN, 1, payload.OPEN.pack(1, 1, 60_000, 60_000, bytes(32)))
     for number in range(5000):
         impostor.say(Kind.DATA, 2 + number, payload.DATA.pack(2 * number) + b"x")
     assembly = bench.sides[0]._receiver._assembly
     assert assembly is not None
     assert len(assembly._starts) <= 512
-    assert bench.sides[0].progress() == Progress(0, 0, 512, 100_000)
+    assert bench.sides[0].progress() == Progress(0, 0, 512, 60_000)
 
 
 def test_attack_a_flood_of_new_sessions_neither_fills_the_memory_nor_the_line() -> None:
@@ -233,7 +217,7 @@ def test_attack_a_flood_of_new_sessions_neither_fills_the_memory_nor_the_line() 
     machine = bench.sides[0]
     own = Impostor(machine).theirs
     for number in range(2000):
-        hello = payload.HELLO.pack(b"%8d" % number, own if number % 2 else NOBODY)
+        hello = payload.HELLO.pack(payload.LINK_VERSION, b"%8d" % number, own if number % 2 else NOBODY, 1)
         machine.feed(encode_frame(Frame(Kind.HELLO, NO_TAG, 0, hello)))
         machine.feed(encode_frame(Frame(Kind.PING, b"none", number, b"")))
     assert len(machine.outgoing()) < 100
@@ -264,7 +248,7 @@ def test_attack_an_old_hello_played_again_resets_nothing() -> None:
 @settings(max_examples=60, deadline=None)
 def test_attack_no_sequence_of_good_frames_makes_the_machine_raise(frames: list[tuple[Kind, int, bytes]]) -> None:
     bench = Bench()
-    bench.sides[0].send(bytes(3000))
+    bench.sides[0].send(incompressible(3000))
     impostor = Impostor(bench.sides[0])
     for kind, sequence, content in frames:
         impostor.say(kind, sequence, content)

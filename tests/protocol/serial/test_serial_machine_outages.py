@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serial_support import Bench, Clock, Faults
+from serial_support import Bench, Clock, Faults, incompressible
 from undercroft_protocol.errors import LinkDeadError, LinkError
 from undercroft_protocol.serial.machine import LinkMachine
 
@@ -148,7 +148,7 @@ def test_a_dead_line_is_reported_after_dead_after_seconds() -> None:
 
 def test_a_line_that_dies_in_the_middle_of_a_message_is_reported() -> None:
     bench = Bench()
-    bench.sides[0].send(bytes(100_000))
+    bench.sides[0].send(incompressible(100_000))
     bench.run(until=lambda: bench.sides[0].progress().sent_bytes > 20_000)
     error, after = _until_it_raises(bench.sides[0], bench.clock)
     assert isinstance(error, LinkDeadError)
@@ -157,7 +157,7 @@ def test_a_line_that_dies_in_the_middle_of_a_message_is_reported() -> None:
 
 def test_the_line_works_again_after_it_was_dead() -> None:
     bench = Bench()
-    bench.sides[0].send(bytes(50_000))
+    bench.sides[0].send(incompressible(50_000))
     bench.run(until=lambda: bench.sides[0].progress().sent_bytes > 20_000)
     _until_it_raises(bench.sides[0], bench.clock)
     bench.sides[0].send(b"back")
@@ -180,12 +180,12 @@ def test_who_watches_an_idle_line_hears_that_it_lives_and_when_it_dies() -> None
 
 def test_a_process_that_was_suspended_asks_before_it_gives_up() -> None:
     bench = Bench()
-    bench.sides[0].send(bytes(100_000))
+    bench.sides[0].send(incompressible(100_000))
     bench.run(until=lambda: bench.sides[0].progress().sent_bytes > 20_000)
     bench.clock.now += 3600
     bench.run()
     assert bench.raised == [[], []]
-    assert bench.got[1] == [bytes(100_000)]
+    assert bench.got[1] == [incompressible(100_000)]
 
 
 def test_a_wrong_speed_is_named_when_only_noise_comes() -> None:

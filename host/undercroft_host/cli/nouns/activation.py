@@ -24,6 +24,7 @@ from ...errors import ApplianceState
 from ...store.tables import Activation
 from ..app import App, pass_app
 from ..ceremony import ask_owner, timeout_option
+from ..options import link_option
 from ..output import moment
 from ..program import Noun
 
@@ -36,6 +37,7 @@ def command() -> None:
 @command.command("open")
 @click.argument("name")
 @timeout_option
+@link_option
 @pass_app
 def open_command(app: App, name: str, timeout: int) -> None:
     """Bring an empty appliance its envelope, quorum and policy; its owner types the passphrase there."""
@@ -65,6 +67,7 @@ def open_command(app: App, name: str, timeout: int) -> None:
 @click.argument("granter")
 @click.argument("grantee")
 @timeout_option
+@link_option
 @pass_app
 def grant(app: App, granter: str, grantee: str, timeout: int) -> None:
     """Ask GRANTER's owner to grant GRANTEE's open activation, and arm GRANTEE with the grant."""

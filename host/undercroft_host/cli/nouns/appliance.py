@@ -24,10 +24,12 @@ from ...custody.logs import log_file
 from ...custody.quorum import current_quorum
 from ...desk.fetch import fetch_log
 from ...desk.talk import ApplianceSession
-from ...errors import ActivationUnknown, Conflict, Failure, HostError, IntegrityAlarm, NotFound
+from ...errors import ActivationUnknown, HostError, IntegrityAlarm, NotFound
 from ...store import audit
 from ...store.tables import Appliance
 from ..app import App, pass_app
+from ..files import write_new
+from ..options import link_option
 from ..output import moment
 from ..program import Noun
 from .audit import missing_words
@@ -43,10 +45,15 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--link", required=True, metavar="serial:PATH", help="The serial device that it hangs on.")
+@click.option(
+    "--link",
+    required=True,
+    metavar="LINK",
+    help="serial:PATH, a serial device; qr or qr:CAMERA,SCREEN, codes; file:FOLDER, a folder that is carried.",
+)
 @pass_app
 def add(app: App, name: str, link: str) -> None:
-    """Note an appliance and its line; nothing is sent to it."""
+    """Note an appliance and its link; nothing is sent to it."""
     with app.store.begin(app.actor) as session:
         data = appliance_data(session, add_appliance(session, name, link, clock=app.clock))
     app.put(data)
@@ -62,6 +69,7 @@ def list_command(app: App) -> None:
 
 @command.command("show")
 @click.argument("name")
+@link_option
 @pass_app
 def show(app: App, name: str) -> None:
     """Ask an appliance how it is."""
@@ -87,6 +95,7 @@ def show(app: App, name: str) -> None:
 
 @command.command("lock")
 @click.argument("name")
+@link_option
 @pass_app
 def lock(app: App, name: str) -> None:
     """Have an appliance wipe its secrets; its log is fetched first."""
@@ -103,6 +112,7 @@ def lock(app: App, name: str) -> None:
 @command.command("freeze")
 @click.argument("name")
 @click.option("--reason", required=True, help="For the owner's screen and the log.")
+@link_option
 @pass_app
 def freeze(app: App, name: str, reason: str) -> None:
     """Stop one appliance; its log is fetched first if it comes at once. Going on takes a fresh activation.
@@ -112,7 +122,8 @@ def freeze(app: App, name: str, reason: str) -> None:
     quorum = app.quorum()
     order = vault_order(app, reason)
     with app.talk(name, quorum.id) as talk:
-        problem = _save_log(app, talk, quorum)
+        # One carrying of the folder more would let it go on signing for hours.
+        problem = None if talk.link.is_carried else _save_log(app, talk, quorum)
         done = talk.ask(FreezeRequest(order), Done)
     _ended(app, name, "freeze-appliance", {"reason": reason})
     app.put({"name": name, "state": done.state})
@@ -125,6 +136,7 @@ def freeze(app: App, name: str, reason: str) -> None:
 @click.option("--kept", is_flag=True, help="Only what was fetched before; nothing is sent to the appliance.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write it there with its seals, for undercroft-appliance read-log.")  # fmt: skip
+@link_option
 @pass_app
 def log(app: App, name: str, kept: bool, out: Path | None) -> None:
     """Fetch an appliance's log, verify the whole chain, and show it; the exact facts in it only its owner can open."""
@@ -141,7 +153,7 @@ def log(app: App, name: str, kept: bool, out: Path | None) -> None:
     for words in missing_words(proof):
         app.note(words)
     if out is not None:
-        _write_new(out, file.to_bytes())
+        write_new(out, file.to_bytes())
         app.put({"name": name, "file": str(out), "entries": len(file.entries), "whole": proof.is_whole})
         return
     app.put(
@@ -156,17 +168,6 @@ def log(app: App, name: str, kept: bool, out: Path | None) -> None:
             for entry in file.entries
         ]
     )
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not be there yet; Conflict if it is."""
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise Conflict(f"{path} is there already") from None
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror}") from error
 
 
 def known_quorum(app: App) -> Quorum | None:

@@ -13,8 +13,10 @@ from ...custody.activations import end_activations
 from ...custody.appliances import list_appliances
 from ...custody.freezes import learn_order, open_orders
 from ...errors import ApplianceSilent, HostError, NotFound, UsageProblem
+from ...link_text import parse_link
 from ...store import audit
 from ..app import App, pass_app
+from ..options import link_option
 from ..program import Verb
 
 MOST_REASON = 200
@@ -22,6 +24,7 @@ MOST_REASON = 200
 
 @click.command("freeze", cls=Verb)
 @click.option("--by-vault", "reason", metavar="REASON", help="By an order of the vault; else by an owner's, if known.")
+@link_option
 @pass_app
 def command(app: App, reason: str | None) -> None:
     """Stop every appliance at once. Going on takes a fresh activation.
@@ -31,12 +34,19 @@ def command(app: App, reason: str | None) -> None:
     """
     order = known_order(app) if reason is None else vault_order(app, reason)
     with app.store.read() as session:
-        names = [appliance.name for appliance in list_appliances(session)]
-    if not names:
+        links = {one.name: parse_link(app.options.link or one.link) for one in list_appliances(session)}
+    if not links:
         raise NotFound("an appliance")
-    # All at once: a line that is dead must not keep the others waiting.
-    with ThreadPoolExecutor(len(names)) as pool:
-        rows = list(pool.map(lambda name: send_order(app, name, order), names))
+    rows = [_carried(name) for name, link in links.items() if link.is_carried]
+    by_carrier: dict[str, list[str]] = {}
+    for name, link in links.items():
+        if not link.is_carried:
+            by_carrier.setdefault(link.carrier, []).append(name)
+    # All at once: a line that is dead must not keep the others waiting; one by one where they share a camera.
+    with ThreadPoolExecutor(max(1, len(by_carrier))) as pool:
+        for sent in pool.map(lambda names: [send_order(app, name, order) for name in names], by_carrier.values()):
+            rows += sent
+    rows.sort(key=lambda row: str(row["name"]))
     app.put(rows)
     for name in [row["name"] for row in rows if row["proven"] is False]:
         # Attack: whoever sits on the line says for an armed appliance that nothing is open there.
@@ -44,6 +54,11 @@ def command(app: App, reason: str | None) -> None:
     silent = [row["name"] for row in rows if row["problem"] is not None]
     if silent:
         raise ApplianceSilent(f"not reached: {', '.join(silent)}", hint="call their owners: they type freeze there")
+
+
+def _carried(name: str) -> dict[str, Any]:
+    problem = f"files take too long; call its owner, or: undercroft appliance freeze {name}"
+    return {"name": name, "state": None, "proven": None, "problem": problem}
 
 
 def send_order(app: App, name: str, order: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ...vault.payment_records import UNSIGNED_STATES, find_payment, load_payment
 from ...vault.payments import build_payment, cancel_payment
 from ..app import App, pass_app
 from ..feerate import chosen_feerate
-from ..options import ROW_NUMBER, SECONDS
+from ..options import ROW_NUMBER, SECONDS, link_option
 from ..output import moment
 from ..program import Noun
 from ..sending import Answer, send_to
@@ -87,6 +87,7 @@ def show(app: App, payment_id: int) -> None:
 @click.argument("payment_ids", metavar="ID...", type=ROW_NUMBER, nargs=-1, required=True)
 @click.option("--to", "names", required=True, multiple=True, metavar="NAME", help="An armed appliance; give two.")
 @_TIMEOUT
+@link_option
 @pass_app
 def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout: int) -> None:
     """Send payments as one batch to each appliance; exit code 6 when one is held, 5 when one is refused."""
@@ -102,6 +103,7 @@ def send(app: App, payment_ids: tuple[int, ...], names: tuple[str, ...], timeout
 @click.argument("payment_id", metavar="ID", type=ROW_NUMBER)
 @click.option("--to", "names", required=True, multiple=True, metavar="NAME")
 @_TIMEOUT
+@link_option
 @pass_app
 def resend(app: App, payment_id: int, names: tuple[str, ...], timeout: int) -> None:
     """Send a payment's last batch again, the same bytes: after a lost answer, or when an owner has decided."""

@@ -29,6 +29,7 @@ from ...desk.replay import Replayed, judge_by_appliance, replay
 from ...errors import Failure, NotFound, PolicyInvalid
 from ..app import App, pass_app
 from ..ceremony import ask_owner, timeout_option
+from ..options import link_option
 from ..output import moment
 from ..program import Noun
 
@@ -57,6 +58,7 @@ def propose_command(app: App, file: Path) -> None:
 @command.command("approve")
 @click.argument("name")
 @timeout_option
+@link_option
 @pass_app
 def approve(app: App, name: str, timeout: int) -> None:
     """Have an owner read a policy at an unlocked appliance and approve it; a stricter one is in force there at once."""

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 import click
 
-from undercroft_protocol.bitcoin.psbt_records import MAGIC, MAX_PSBT_BYTES
 from undercroft_protocol.bitcoin.transaction import txid_to_hex
 
 from ...desk.fetch import fetch_log
 from ...desk.psbts import read_psbt, short_code, sign_psbt
-from ...errors import BackendUnreachable, Failure, UsageProblem
+from ...errors import BackendUnreachable, Failure
+from ...psbt_text import MAX_PSBT_FILE_BYTES, decoded_psbt, encoded_psbt
 from ..app import App, pass_app
 from ..ceremony import timeout_option
+from ..options import link_option
 from ..program import Noun
-
-_MOST_BYTES: Final = MAX_PSBT_BYTES // 3 * 4 + 1024
-"""The largest PSBT in base 64, and some white space around it."""
 
 
 @click.group("psbt", cls=Noun)
@@ -35,10 +32,11 @@ def command() -> None:
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where it goes (else to stdout)."
 )
 @timeout_option
+@link_option
 @pass_app
 def sign(app: App, file: BinaryIO, name: str, out: Path | None, timeout: int) -> None:
     """Have an owner look at a PSBT (binary or base64; - for standard input) and sign it; base64 on stdout."""
-    psbt, is_base64 = _decoded(file.read(_MOST_BYTES + 1))
+    psbt, is_base64 = decoded_psbt(file.read(MAX_PSBT_FILE_BYTES + 1))
     txid = txid_to_hex(read_psbt(psbt).transaction.txid)
     quorum = app.quorum()
     with app.talk(name, quorum.id) as talk:
@@ -55,18 +53,8 @@ def sign(app: App, file: BinaryIO, name: str, out: Path | None, timeout: int) ->
         app.put({**data, "psbt": text}, text=text)
         return
     try:
-        out.write_bytes(f"{text}\n".encode() if is_base64 else signed)
+        out.write_bytes(encoded_psbt(signed, in_base64=is_base64))
     except OSError as error:
         # The same bytes get the same answer: nothing is lost and nobody is asked again.
         raise Failure(f"{out} cannot be written: {error.strerror}", hint="send the same PSBT again") from error
     app.put({**data, "out": str(out)})
-
-
-def _decoded(data: bytes) -> tuple[bytes, bool]:
-    """A PSBT, and whether it came in base 64."""
-    if data.startswith(MAGIC) or not data.strip().startswith(b"cHNidP"):
-        return data, False
-    try:
-        return base64.b64decode(data.strip(), validate=True), True
-    except binascii.Error as error:
-        raise UsageProblem(f"broken base 64: {error}") from error

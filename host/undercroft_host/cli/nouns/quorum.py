@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from sqlalchemy.orm import Session
 
+from undercroft_protocol.errors import QrError
 from undercroft_protocol.messages import DeclareRequest, Quorum, QuorumOffer
+from undercroft_protocol.qr.wallet_files import AccountForm, QuorumForm, WalletFile, account_file, quorum_file
 
 from ...custody.appliances import get_appliance
 from ...custody.quorum import (
@@ -20,13 +22,17 @@ from ...custody.quorum import (
     store_acceptance,
     store_declaration,
 )
-from ...errors import Failure, HostError
+from ...errors import HostError, UsageProblem
 from ...gateway.watch import ensure_watching
 from ..app import App, pass_app
 from ..ceremony import ask_owner, timeout_option
+from ..files import write_new
+from ..options import link_option
 from ..output import moment
 from ..program import Noun
 from .appliance import known_quorum
+
+FORMS: Final = ("quorum", *(one.value for one in QuorumForm), *(one.value for one in AccountForm))
 
 
 @click.group("quorum", cls=Noun)
@@ -37,6 +43,7 @@ def command() -> None:
 @command.command("declare")
 @click.argument("name")
 @timeout_option
+@link_option
 @pass_app
 def declare(app: App, name: str, timeout: int) -> None:
     """Have an appliance make its owner's key and declare it."""
@@ -73,6 +80,7 @@ def form(app: App) -> None:
 @command.command("accept")
 @click.argument("name")
 @timeout_option
+@link_option
 @pass_app
 def accept(app: App, name: str, timeout: int) -> None:
     """Have an owner compare the quorum code and accept; with the third the quorum is active."""
@@ -115,16 +123,51 @@ def descriptor(app: App) -> None:
 
 @command.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--form", type=click.Choice(FORMS), default=FORMS[0], show_default=True, help="What to write.")
+@click.option("--owner", help="Whose account: for --form key, account, account-json.")
+@click.option("--name", default="Undercroft", show_default=True, help="The wallet's name: for --form coldcard.")
 @pass_app
-def export(app: App, file: Path) -> None:
-    """Write the quorum (canonical CBOR, nothing secret) to a file, for undercroft-appliance check --quorum."""
+def export(app: App, file: Path, form: str, owner: str | None, name: str) -> None:
+    """Write the quorum, or one owner's account, to a file; nothing in it is secret.
+
+    \b
+    quorum        canonical CBOR, for undercroft-appliance check --quorum
+    descriptor    the output descriptor with its checksum (BIP 380, 389)
+    coldcard      the multisig set-up file of Coldcard, Passport, Keystone and Sparrow
+    output        the CBOR item of ur:crypto-output
+    key           an owner's account key with its origin
+    account       the CBOR item of ur:crypto-account
+    account-json  an owner's account as a Coldcard exports it
+
+    To show it to a wallet: undercroft qr show --kind KIND FILE, with the kind that is told here.
+    """
     with app.store.read() as session:
         found = current_quorum(session)[0]
-    try:
-        file.write_bytes(found.to_bytes())
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from error
-    app.put({"id": found.id.hex(), "code": found.code, "file": str(file)})
+    data = {"id": found.id.hex(), "code": found.code, "file": str(file)}
+    if form == FORMS[0]:
+        content = found.to_bytes()
+    else:
+        exported = _wallet_file(found, form, owner, name)
+        content = exported.data
+        data |= {"form": form, "kind": exported.kind.value}
+    write_new(file, content)
+    app.put(data)
+
+
+def _wallet_file(quorum: Quorum, form: str, owner: str | None, name: str) -> WalletFile:
+    descriptor = quorum.descriptor()
+    if form in list(QuorumForm):
+        if owner is not None:
+            raise UsageProblem(f"--form {form} is the whole quorum's", hint="leave --owner out")
+        try:
+            return quorum_file(QuorumForm(form), descriptor, name)
+        except QrError as error:
+            raise UsageProblem(error.detail) from error
+    names = [one.name for one in quorum.owners]
+    if owner not in names:
+        raise UsageProblem(f"--form {form} is one owner's", hint=f"--owner {' | '.join(names)}")
+    # The descriptor has its keys in the order of the owners.
+    return account_file(AccountForm(form), descriptor.cosigners[names.index(owner)], quorum.bitcoin_network)
 
 
 def quorum_data(session: Session, quorum: Quorum, state: str) -> dict[str, Any]:

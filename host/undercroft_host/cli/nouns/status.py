@@ -16,10 +16,12 @@ from ...custody.policy_chain import PolicyChain
 from ...custody.quorum import current_quorum
 from ...errors import HostError, NotFound
 from ...gateway.follower import tip_height
+from ...link_text import parse_link
 from ...store.tables import Coin, Deposit, Payment, Withdrawal
 from ...treasury.ledger import trial_balance
 from ..app import App, pass_app
 from ..glance import glance
+from ..options import link_option
 from ..output import moment
 from ..program import Verb
 from .appliance import appliance_data
@@ -27,6 +29,7 @@ from .appliance import appliance_data
 
 @click.command("status", cls=Verb)
 @click.option("--ask", is_flag=True, help="Ask each appliance too (a few seconds for one that is away).")
+@link_option
 @pass_app
 def command(app: App, ask: bool) -> None:
     """Show at a glance: chain, coins, pending work, appliances, books. Works with the node down, and says so."""
@@ -50,7 +53,7 @@ def command(app: App, ask: bool) -> None:
         }
     if ask:
         for appliance in data["appliances"]:
-            appliance.update(_asked(app, appliance["name"], None if quorum is None else quorum.id))
+            appliance.update(_asked(app, appliance, None if quorum is None else quorum.id))
         # One of them may have told of an order that was not known here.
         with app.store.read() as session:
             data["frozen"] = [] if quorum is None else _frozen(session, quorum)
@@ -111,9 +114,11 @@ def _by_state(session: Session, state: Any, amount: Any, name: str = "sats") -> 
     return [{"state": word, "count": int(count), name: int(total)} for word, count, total in session.execute(query)]
 
 
-def _asked(app: App, name: str, quorum_id: bytes | None) -> dict[str, Any]:
+def _asked(app: App, appliance: dict[str, Any], quorum_id: bytes | None) -> dict[str, Any]:
+    if parse_link(app.options.link or appliance["link"]).is_carried:
+        return {"state": "not asked: files take too long", "armed_seconds": None, "held": None}
     try:
-        with app.talk(name, quorum_id) as talk:
+        with app.talk(appliance["name"], quorum_id) as talk:
             report = talk.report
             return {"state": report.state, "armed_seconds": report.armed_seconds, "held": report.held}
     except HostError as error:

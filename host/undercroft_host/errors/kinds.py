@@ -25,9 +25,6 @@ class HostError(Exception):
         return (type(self).__doc__ or "").strip().splitlines()[0]
 
 
-# --- the kinds, one for each exit code --------------------------------------------------------------------------
-
-
 class Failure(HostError):
     """This failed."""
 

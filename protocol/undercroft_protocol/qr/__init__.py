@@ -1,0 +1,1 @@
+"""Messages as animated QR codes: formats, drawing, reading, cameras and screens."""
