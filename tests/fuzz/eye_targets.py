@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from undercroft_protocol.qr.draw import draw
+from undercroft_protocol.qr.eye.sight import MOST_SIDE
 from undercroft_protocol.qr.eye.zxing import ZxingEye
 from undercroft_protocol.qr.picture import Picture
 from undercroft_protocol.qr.sheet import tight_picture
@@ -20,7 +21,7 @@ def fuzz_eye(data: bytes) -> None:
         return
     width = data[0] + 1
     height = (len(data) - 1) // width
-    if height == 0:
+    if not 0 < height <= MOST_SIDE:
         return
     picture, eye = Picture(width, height, data[1 : 1 + width * height]), ZxingEye()
     for _ in range(_LOOKS):

@@ -56,7 +56,7 @@ def main() -> int:
     failed = []
     names = (options.target,) if options.target else NAMES
     for name in names:
-        print(f"{name:<8} {options.seconds} s ... ", end="", flush=True)
+        print(f"{name:<12} {options.seconds} s ... ", end="", flush=True)
         command = [sys.executable, __file__, "--inside", "--target", name, "--seconds", str(options.seconds)]
         done = subprocess.run([*command, "--folder", str(folder)], capture_output=True, text=True, check=False)
         told = done.stdout + done.stderr
