@@ -64,7 +64,7 @@ def _keep(root: Path, wanted: tuple[str, ...], tree: Path) -> None:
         [found] = {file.resolve() for file in root.glob(f"**/{name}") if "bin" in file.parts or ".so" in name}
         shutil.copy2(found, tree / name)
         # The machine's loader lists what it would load, first of all from the unpacked system.
-        for library, place in re.findall(r"^\s*(\S+) => (\S+) \(", run("ldd", found, settings=settings), re.MULTILINE):
+        for library, place in re.findall(r"^\s*(\S+) => (.+) \(0x", run("ldd", found, settings=settings), re.MULTILINE):
             if _OF_THE_C_LIBRARY.fullmatch(library) is None and Path(place).is_relative_to(root):
                 shutil.copy2(Path(place).resolve(), tree / library)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -103,23 +104,24 @@ class OwnerThread:
         self._panel.send(message)
 
     def _live(self) -> None:
-        while True:
-            try:
-                message = self._panel.receive(None)
-            except (ChannelError, OSError):
-                return
-            if isinstance(message, Question):
-                self.questions.append(message)
-                reaction = self.answers[message.prompt]
-                answer = reaction if isinstance(reaction, str) else reaction(message)
-                if answer is not None:
-                    self._panel.send(Answer(message.number, answer))
-            elif isinstance(message, PassphraseTurn):
-                self._panel.send(Yielded(message.number))
-            elif isinstance(message, Notice):
-                self.notices.append(message)
-            elif message is not None:
-                self.others.append(message)
+        # Until the keeper is gone, which may be while an answer is on its way.
+        with contextlib.suppress(ChannelError, OSError):
+            while True:
+                self._react(self._panel.receive(None))
+
+    def _react(self, message: Value | None) -> None:
+        if isinstance(message, Question):
+            self.questions.append(message)
+            reaction = self.answers[message.prompt]
+            answer = reaction if isinstance(reaction, str) else reaction(message)
+            if answer is not None:
+                self._panel.send(Answer(message.number, answer))
+        elif isinstance(message, PassphraseTurn):
+            self._panel.send(Yielded(message.number))
+        elif isinstance(message, Notice):
+            self.notices.append(message)
+        elif message is not None:
+            self.others.append(message)
 
     def leave(self) -> None:
         """Wait until the thread has noticed that the keeper is gone."""
