@@ -13,6 +13,7 @@ from embit import bip32
 from embit.networks import NETWORKS
 from embit.psbt import PSBT as EmbitPsbt  # noqa: N811 - the class is named so
 
+from undercroft_demo.bdk_wallet import BdkWallet, with_private_key
 from undercroft_protocol.bitcoin.descriptor import CosignerKey, QuorumDescriptor, account_path
 from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
 from undercroft_protocol.bitcoin.network import Network
@@ -104,26 +105,7 @@ def signed_by_embit(psbt: Psbt, quorum: ExampleQuorum, *cosigners: int) -> Psbt:
 
 def signed_by_bdk(psbt: Psbt, quorum: ExampleQuorum, cosigner: int) -> Psbt:
     """What comes back when a bdk wallet signs that holds one cosigner's private key."""
-    # There is no bdkpython wheel for every platform that Undercroft runs on.
-    bdkpython = pytest.importorskip("bdkpython")
-    descriptor = quorum.descriptor
-    account = quorum.masters[cosigner].derive(list(account_path(descriptor.network)))
-    public = descriptor.cosigners[cosigner].xpub.text()
-    branches = []
-    for branch in (0, 1):
-        body = descriptor.text(branch).partition("#")[0].replace(public, account.to_base58())
-        branches.append(bdkpython.Descriptor(body, bdkpython.NetworkKind.TEST))
-    wallet = bdkpython.Wallet(*branches, bdkpython.Network.REGTEST, bdkpython.Persister.new_in_memory())
-    wallet.reveal_addresses_to(bdkpython.KeychainKind.EXTERNAL, 1000)
-    wallet.reveal_addresses_to(bdkpython.KeychainKind.INTERNAL, 1000)
-    options = bdkpython.SignOptions(
-        trust_witness_utxo=False,
-        assume_height=None,
-        allow_all_sighashes=False,
-        try_finalize=False,
-        sign_with_tap_internal_key=False,
-        allow_grinding=True,
-    )
-    other = bdkpython.Psbt(psbt.base64())
-    wallet.sign(other, options)
-    return Psbt.parse_base64(other.serialize())
+    pytest.importorskip("bdkpython")
+    master = quorum.masters[cosigner]
+    wallet = BdkWallet([with_private_key(quorum.descriptor, branch, master) for branch in (0, 1)], revealed=1000)
+    return Psbt.parse_base64(wallet.sign(psbt.base64()))

@@ -61,8 +61,10 @@ def _keep(root: Path, wanted: tuple[str, ...], tree: Path) -> None:
     folders = {library.parent for library in root.glob("**/*.so.*")}
     settings = {"LD_LIBRARY_PATH": ":".join(sorted(str(folder) for folder in folders))}
     for name in wanted:
-        [found] = {file.resolve() for file in root.glob(f"**/{name}") if "bin" in file.parts or ".so" in name}
-        shutil.copy2(found, tree / name)
+        found = next((file for file in root.glob(f"**/{name}") if "bin" in file.parts or ".so" in name), None)
+        if found is None:
+            raise FetchError(f"the package has no {name}")
+        shutil.copy2(found.resolve(), tree / name)
         # The machine's loader lists what it would load, first of all from the unpacked system.
         for library, place in re.findall(r"^\s*(\S+) => (.+) \(0x", run("ldd", found, settings=settings), re.MULTILINE):
             if _OF_THE_C_LIBRARY.fullmatch(library) is None and Path(place).is_relative_to(root):
@@ -72,7 +74,12 @@ def _keep(root: Path, wanted: tuple[str, ...], tree: Path) -> None:
 def _fetch(name: str, work: Path, tools: Path) -> None:
     apt = PrivateApt(work / name)
     apt("update")
-    apt("install", "--download-only", name)
+    try:
+        apt("install", "--download-only", name)
+    except FetchError:
+        # Where a source could not be read (no network), that is the reason, and the better word.
+        apt("update", "--error-on=any")
+        raise
     names = [archive for archive in apt.unpack(work / name / "root") if not archive.startswith("libc6_")]
     tree = work / name / "tree"
     _keep((work / name / "root").resolve(), DEBS[name].wanted, tree)
@@ -88,6 +95,8 @@ def ensure_debs(tools: Path) -> None:
     if not missing(tools):
         return
     with exclusive(tools / "fetch.lock"):
+        for left_over in tools.glob("debs-*"):
+            shutil.rmtree(left_over)
         for name in missing(tools):
             check_debian()
             say(f"{name}: none here; fetching Debian's ...")

@@ -1,7 +1,7 @@
 """Put other people's UR and BBQr code (npm) into `.tools/interop`, for the tests that compare ours with it.
 
 Standard library only. The packages are those of tests/interop/package-lock.json, each checked by its hash; none of
-their install scripts is run. Where there is no node, no npm or no network, a line says so once and the tests skip.
+their install scripts is run. Where there is no node, no npm or no network, the first set-up says so and the tests skip.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from private_apt import exclusive, say
 SECONDS = 300
 STAMP = "undercroft-setup.stamp"
 FAILED = "undercroft-setup.failed"
+NO_NPM = "interop.none"
 NAMES = ("package.json", "package-lock.json")
 
 
@@ -25,7 +26,7 @@ def ensure_interop(source: Path, tools: Path) -> None:
         return
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        say("no node and npm here: the tests against other people's UR and BBQr code will be skipped")
+        _tell_once(tools / NO_NPM)
         return
     with exclusive(tools / "setup.lock"):
         if _says(folder / STAMP, wanted):
@@ -41,6 +42,14 @@ def ensure_interop(source: Path, tools: Path) -> None:
         else:
             (folder / FAILED).write_text(wanted, encoding="utf-8")
             say("npm could not: the tests against it will be skipped (remove .tools/interop to try again)")
+
+
+def _tell_once(told: Path) -> None:
+    # Every target of the Makefile begins with the set-up.
+    if not told.exists():
+        say("no node and npm here: the tests against other people's UR and BBQr code will be skipped")
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.touch()
 
 
 def _says(stamp: Path, wanted: str) -> bool:

@@ -29,10 +29,7 @@ _VERSION = re.compile(r"^Bitcoin (?:Core|Knots)\b.* version v(\d+)\.\S+", re.MUL
 
 def version_of(bitcoind: Path) -> tuple[int, str]:
     """Return the major version and the version line of a bitcoind; FetchError when it does not run as one."""
-    try:
-        found = _VERSION.search(run(bitcoind, "-version"))
-    except OSError as error:
-        raise FetchError(f"{bitcoind} does not start: {error.strerror}") from error
+    found = _VERSION.search(run(bitcoind, "-version"))
     if found is None:
         raise FetchError(f"{bitcoind} is neither Bitcoin Core nor Bitcoin Knots")
     return int(found[1]), found[0]

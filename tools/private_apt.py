@@ -38,18 +38,23 @@ def exclusive(lock: Path) -> Iterator[None]:
 
 def run(*command: str | Path, settings: Mapping[str, str] | None = None) -> str:
     """Run a command to its end and return what it printed; FetchError, with its last words, when it fails."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, "LC_ALL": "C", **(settings or {})},
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C", **(settings or {})},
+            check=False,
+        )
+    except OSError as error:
+        raise FetchError(f"{command[0]} does not start: {error.strerror}") from error
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise FetchError("\n".join(words[-6:]) or f"{command[0]} ended with code {done.returncode}")
+        # apt tells the cause (a hash, a signature) first, and much behind it.
+        causes = [word for word in words[:-6] if word.startswith("E: ")]
+        raise FetchError("\n".join([*causes, *words[-6:]]) or f"{command[0]} ended with code {done.returncode}")
     return done.stdout
 
 

@@ -138,6 +138,7 @@ def _try_debs() -> None:
     except FetchError as error:
         NO_DEBS.write_text(f"{error}\n", encoding="utf-8")
         say(f"{', '.join(fetch_debs.missing(TOOLS))}: not to be had here; what compares with them is left out")
+        say(f"(why: {NO_DEBS.relative_to(REPOSITORY)}; remove it to try again)")
 
 
 def main() -> int:

@@ -24,11 +24,11 @@ from undercroft_protocol.messages import (
     Coin,
     Output,
     TransactionRequest,
-    sign_statement,
 )
 
 from .bench_peers import Signer, bdk_signer, best_of_turns, embit_signer, without_missing
-from .bench_quorum import NOW, RISK, BenchQuorum, founded
+from .bench_quorum import NOW, BenchQuorum, founded
+from .played_keys import RISK, stated
 
 CASES: Final = ((1, 1), (10, 10), (100, 50))
 """Inputs and payees of the measured transactions."""
@@ -58,11 +58,7 @@ def case(bench: BenchQuorum, inputs: int, payees: int) -> tuple[BatchRequest, Ps
     paid = min(PAID_SATS, (inputs * COIN_SATS - 100_000) // payees)
     change_sats = inputs * COIN_SATS - payees * paid - FEE_SATS * max(inputs, payees)
     cleared = [
-        sign_statement(
-            Clearance(bench.quorum.id, f"w-{at}", script, paid, NOW + 3600, bytes(32)),
-            bytes(RISK.verify_key),
-            lambda data: bytes(RISK.sign(data).signature),
-        )
+        stated(Clearance(bench.quorum.id, f"w-{at}", script, paid, NOW + 3600, bytes(32)), RISK)
         for at, script in enumerate(scripts)
     ]
     request = TransactionRequest(

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nacl.signing import SigningKey
-
 from undercroft_appliance.keeper.addresses import AddressBook
 from undercroft_appliance.keeper.prove import prove
 from undercroft_appliance.keeper.proven import OwnOutput, Payee, ProvenTransaction
@@ -35,7 +33,6 @@ from undercroft_protocol.messages import (
     Verdict,
     seal_reply,
     seal_request,
-    sign_statement,
 )
 from undercroft_protocol.qr.bbqr import BbqrSource
 from undercroft_protocol.qr.capacity import capacity_alphanumeric
@@ -45,16 +42,17 @@ from undercroft_protocol.squeeze import squeeze
 
 from .bench_node import SIGNER, Builder, Case
 from .bench_peers import node_signer
-from .bench_quorum import NOW, RISK, VAULT, BenchQuorum, founded
+from .bench_quorum import NOW, BenchQuorum, founded
 from .goal_table import Goal, show
 from .node import Node
+from .played_keys import RISK, VAULT, played_key, public, signer, stated
 
 _BITS_A_SECOND: Final = 115_200
 _BITS_A_BYTE: Final = 10
 """8N1: a start bit, eight, a stop bit."""
 _VERSION: Final = 27
 _HEIGHT: Final = 900
-_IDENTITY: Final = SigningKey(b"\x33" * 32)
+_IDENTITY: Final = played_key(0x33)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +106,14 @@ def _messages(bench: BenchQuorum, packed: bytes) -> tuple[bytes, bytes]:
     request = seal_request(
         RequestHeader(bench.quorum.id, bytes(16), 1, NOW + 600),
         batch,
-        bytes(VAULT.verify_key),
-        lambda data: bytes(VAULT.sign(data).signature),
+        public(VAULT),
+        signer(VAULT),
     )
     reply = seal_reply(
         ReplyHeader(bench.quorum.id, bytes(16), 1, bytes(32), bench.policy.hash, bytes(32)),
         BatchReply(batch.batch_id, (Verdict(again.txid, SIGNED, None, signatures),)),
-        bytes(_IDENTITY.verify_key),
-        lambda data: bytes(_IDENTITY.sign(data).signature),
+        public(_IDENTITY),
+        signer(_IDENTITY),
     )
     return request, reply
 
@@ -140,8 +138,7 @@ def _output(bench: BenchQuorum, number: int, output: Payee | OwnOutput) -> Outpu
     if isinstance(output, OwnOutput):
         return Output(None, Change(output.index, output.amount_sats))
     clearance = Clearance(bench.quorum.id, f"w-{number}", output.script, output.amount_sats, NOW + 3600, bytes(32))
-    signed = sign_statement(clearance, bytes(RISK.verify_key), lambda data: bytes(RISK.sign(data).signature))
-    return Output(signed, None)
+    return Output(stated(clearance, RISK), None)
 
 
 if __name__ == "__main__":

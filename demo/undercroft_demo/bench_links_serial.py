@@ -31,8 +31,8 @@ from .wire import BITS_PER_BYTE, Faults
 _SIZE: Final = 50_000
 _LINE_GOAL: Final = 0.998
 _PSBT_GOAL: Final = 1.40
-_LINE_RUNS: Final = 3
-"""Of the bare line, and of what can only be disturbed by this machine's other work."""
+_PSBT_RUNS: Final = 3
+"""They can only be disturbed by this machine's other work."""
 _BAUD: Final = 115_200
 _SIDE_BY_SIDE: Final = 4
 """Runs at a time: they wait most of the time, and the line's own figure shows whether it is too many."""
@@ -44,16 +44,23 @@ _FRAME_OVERHEAD_BYTES: Final = 11
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A line, and the share of its rate that is asked for, if any is."""
+    """A line, and the share of its rate that is asked for, if any is; ``size`` bytes go over it.
+
+    Where what single faults hit decides, one run says little: more bytes say more.
+    """
 
     number: str
     name: str
     faults: Faults
     goal: float | None
+    size: int = _SIZE
 
     @property
     def limit(self) -> float:
-        """The best that frames of one size reach which are sent again when a byte of them is spoilt."""
+        """The best that frames of one size reach which are sent again when a byte of them is spoilt.
+
+        Ours puts single wrong bits right, and may reach more where bits flip.
+        """
         faults = self.faults
         spoilt = 1 - (1 - faults.bit_error_rate) ** 8 * (1 - faults.drop_rate) * (1 - faults.duplicate_rate)
         return max(
@@ -68,7 +75,7 @@ CASES: Final = (
     Case("G11", "BER 1e-5", Faults(bit_error_rate=1e-5), 0.92),
     Case("G11", "BER 1e-4", Faults(bit_error_rate=1e-4), 0.80),
     Case("G12", "16 ms latency", Faults(latency=0.016), 0.98),
-    Case("G12", "drops 1e-4", Faults(drop_rate=1e-4), 0.92),
+    Case("G12", "drops 1e-4", Faults(drop_rate=1e-4), 0.92, 4 * _SIZE),
     Case("G12", "bytes doubled 1e-4", Faults(duplicate_rate=1e-4), None),
 )
 
@@ -99,8 +106,12 @@ class Runs:
         """A run that did not finish counts as 0."""
         return statistics.median((*self.shares, *[0.0] * (self.count - len(self.shares))))
 
+    @property
+    def all_finished(self) -> bool:
+        return len(self.shares) == self.count
+
     def __str__(self) -> str:
-        finished = "" if len(self.shares) == self.count else f" [{len(self.shares)}/{self.count} finished]"
+        finished = "" if self.all_finished else f" [{len(self.shares)}/{self.count} finished]"
         return f"{self.median:.3f}{finished}"
 
 
@@ -118,7 +129,7 @@ def share(carry: Callable[[Job], float], faults: Faults, payload: bytes) -> floa
 def goals(*, quick: bool) -> list[Goal]:
     """One row for each condition, and one for the line itself."""
     scale = QUICK if quick else FULL
-    payload = random.Random(0).randbytes(_SIZE)
+    payloads = {size: random.Random(0).randbytes(size) for size in {_SIZE, *(case.size for case in CASES)}}
     peers = {name: carry for name, carry in PEERS.items() if carry is not zmodem or program("sz") is not None}
     with ProcessPoolExecutor(_SIDE_BY_SIDE) as pool:
 
@@ -126,20 +137,21 @@ def goals(*, quick: bool) -> list[Goal]:
             each = [replace(faults, baud=_BAUD, seed=seed) for seed in range(count)]
             return [pool.submit(share, carry, one, data) for one in each]
 
-        begun = [
-            (
-                case,
-                begin(undercroft, case.faults, payload, scale.runs),
-                {name: begin(carry, case.faults, payload, scale.peer_runs) for name, carry in peers.items()},
-            )
-            for case in CASES
-        ]
-        line = begin(bare, Faults(), payload, _LINE_RUNS)
+        line: list[Future[float | None]] = []
+        begun = []
+        for case in CASES:
+            # The line is measured among what goes over it: it tells what the machine's other work takes away.
+            line += begin(bare, Faults(), payloads[_SIZE], 1)
+            ours = begin(undercroft, case.faults, payloads[case.size], scale.runs)
+            theirs = {
+                name: begin(carry, case.faults, payloads[case.size], scale.peer_runs) for name, carry in peers.items()
+            }
+            begun.append((case, ours, theirs))
         batches = [psbt_batch(size, seed=1) for size in scale.psbt_sizes]
         packed = [
             (
                 batch,
-                begin(undercroft, Faults(), batch, _LINE_RUNS),
+                begin(undercroft, Faults(), batch, _PSBT_RUNS),
                 {name: begin(carry, Faults(), batch, 1) for name, carry in peers.items() if carry is zmodem},
             )
             for batch in batches
@@ -159,23 +171,26 @@ def _told(runs: Mapping[str, list[Future[float | None]]], *names: str) -> str:
     return ", ".join(f"{name} {_ended(runs[name]) if name in runs else 'is not here'}" for name in names)
 
 
+def _with_worst(runs: Runs) -> str:
+    return f"{runs}, worst {min(runs.shares, default=0.0):.3f}" if runs.count > 1 else str(runs)
+
+
 def _line_row(line: Runs) -> Goal:
     what = f"the bench's own line, both ways at once / {_BAUD} baud"
-    return Goal("G11", what, f">= {_LINE_GOAL}", "1.000", "", str(line), line.median >= _LINE_GOAL)
+    return Goal("G11", what, f">= {_LINE_GOAL}", "1.000", "", _with_worst(line), line.median >= _LINE_GOAL)
 
 
 def _row(case: Case, ours: Runs, theirs: str) -> Goal:
-    worst = f"{ours}, worst {min(ours.shares, default=0.0):.3f}" if ours.count > 1 else str(ours)
-    met = None if case.goal is None else ours.median >= case.goal and len(ours.shares) == ours.count
-    asked = "" if case.goal is None else f">= {case.goal:.3g}"
-    what = f"serial goodput / line rate, 50 kB random, {case.name}"
-    return Goal(case.number, what, asked, f"{case.limit:.3f}", theirs, worst, met)
+    met = None if case.goal is None else ours.median >= case.goal and ours.all_finished
+    asked = "" if case.goal is None else f">= {case.goal:.3f}"
+    what = f"serial goodput / line rate, {case.size // 1000} kB random, {case.name}"
+    return Goal(case.number, what, asked, f"{case.limit:.3f} by resending", theirs, _with_worst(ours), met)
 
 
 def _psbt_row(batch: bytes, ours: Runs, theirs: str) -> Goal:
     limit = len(batch) / len(squeeze(batch))
     what = f"PSBT batch of {len(batch) // 1000} kB over serial, effective / line rate"
-    met = ours.median >= _PSBT_GOAL
+    met = ours.median >= _PSBT_GOAL and ours.all_finished
     return Goal("G13", what, f">= {_PSBT_GOAL:.2f}", f"{limit:.2f}", theirs, str(ours), met)
 
 

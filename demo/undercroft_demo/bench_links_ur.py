@@ -25,10 +25,10 @@ from undercroft_protocol.qr.stream import Kind
 from undercroft_protocol.qr.ur import UrSink, UrSource
 from undercroft_protocol.qr.ur.chooser import sequences
 from undercroft_protocol.qr.ur.fountain import degree, indexes
-from undercroft_protocol.qr.ur.solver import Solver
 
 from .goal_table import Goal, show
-from .peeling import PeelingDecoder
+from .peeling import as_set, parts_needed
+from .ranks import bits_needed
 
 LOSSES: Final = (0.0, 0.1, 0.3, 0.5)
 GOALS: Final = (1.35, 1.5, 1.95, 2.65)
@@ -91,32 +91,18 @@ class Case:
 
 
 class _Stream:
-    """The parts of one stream, each computed once."""
+    """The parts of one stream, each the set of its fragments, computed once."""
 
     def __init__(self, case: Case, checksum: int) -> None:
         self._numbers = SENDERS[case.sender](case.fragments, checksum)
         self._fragments = case.fragments
         self._checksum = checksum
-        self._parts: list[list[int]] = []
+        self._parts: list[int] = []
 
-    def __getitem__(self, at: int) -> list[int]:
+    def __getitem__(self, at: int) -> int:
         while len(self._parts) <= at:
-            self._parts.append(indexes(next(self._numbers), self._fragments, self._checksum))
+            self._parts.append(as_set(indexes(next(self._numbers), self._fragments, self._checksum)))
         return self._parts[at]
-
-
-class _Gauss:
-    """Our decoder, on parts without content."""
-
-    def __init__(self, fragments: int) -> None:
-        self._solver, self._fragments = Solver(fragments, 0), fragments
-
-    @property
-    def is_whole(self) -> bool:
-        return self._solver.rank == self._fragments
-
-    def take(self, mixed: Sequence[int]) -> None:
-        self._solver.add(mixed, b"")
 
 
 def measure(case: Case) -> tuple[float, ...]:
@@ -129,13 +115,17 @@ def measure(case: Case) -> tuple[float, ...]:
 def _shown(case: Case, stream: _Stream, loss: float, trial: int) -> float:
     """The same seed joins and loses the same frames of every sender."""
     rng = random.Random(f"{case.fragments} {loss} {trial}")
-    at = start = rng.randrange(_ROUNDS * case.fragments)
-    decoder = _Gauss(case.fragments) if case.gaussian else PeelingDecoder(case.fragments)
-    while not decoder.is_whole:
-        if rng.random() >= loss:
-            decoder.take(stream[at])
-        at += 1
-    return (at - start) / case.fragments
+    start = rng.randrange(_ROUNDS * case.fragments)
+    read: list[int] = []
+
+    def parts() -> Iterator[int]:
+        for at in count(start):
+            if rng.random() >= loss:
+                read.append(at)
+                yield stream[at]
+
+    needed = (bits_needed if case.gaussian else parts_needed)(parts(), case.fragments)
+    return (read[needed - 1] + 1 - start) / case.fragments
 
 
 def _text(figures: Sequence[float]) -> str:
@@ -144,12 +134,8 @@ def _text(figures: Sequence[float]) -> str:
 
 def _from_the_start(fragments: int) -> int:
     """Frames that the reference's decoder needs of our stream, from the first on and without loss."""
-    stream, decoder = _Stream(Case("ours", fragments, 1), 0x5EED), PeelingDecoder(fragments)
-    for taken in count():
-        if decoder.is_whole:
-            return taken
-        decoder.take(stream[taken])
-    raise AssertionError
+    stream = _Stream(Case("ours", fragments, 1), 0x5EED)
+    return parts_needed((stream[at] for at in count()), fragments)
 
 
 def _sent(results: dict[Case, tuple[float, ...]], sizes: Sequence[int], trials: int) -> list[Goal]:

@@ -17,6 +17,7 @@ from embit.psbt import PSBT as EmbitPsbt  # noqa: N811 - the class is named so
 
 from undercroft_protocol.bitcoin.psbt import Psbt
 
+from .bdk_wallet import BdkWallet
 from .bench_quorum import BenchQuorum
 from .node import Node
 
@@ -93,28 +94,11 @@ def wally_signer(bench: BenchQuorum, packed: bytes) -> Signer:
 def bdk_signer(bench: BenchQuorum, packed: bytes, revealed: int) -> Signer | None:
     """bdk's wallet with our private key, ``revealed`` addresses on; None where there is no wheel of it."""
     try:
-        bdkpython: Any = importlib.import_module("bdkpython")
+        wallet = BdkWallet([bench.private_descriptor(branch) for branch in (0, 1)], revealed=revealed)
     except ImportError:
         return None
-    branches = [bdkpython.Descriptor(bench.private_descriptor(branch), bdkpython.NetworkKind.TEST) for branch in (0, 1)]
-    wallet = bdkpython.Wallet(*branches, bdkpython.Network.REGTEST, bdkpython.Persister.new_in_memory())
-    wallet.reveal_addresses_to(bdkpython.KeychainKind.EXTERNAL, revealed)
-    options = bdkpython.SignOptions(
-        trust_witness_utxo=False,
-        assume_height=None,
-        allow_all_sighashes=False,
-        try_finalize=False,
-        sign_with_tap_internal_key=False,
-        allow_grinding=True,
-    )
     text = base64.b64encode(packed).decode()
-
-    def run(_: object) -> bytes:
-        psbt = bdkpython.Psbt(text)
-        wallet.sign(psbt, options)
-        return base64.b64decode(psbt.serialize())
-
-    return Signer("bdk", run)
+    return Signer("bdk", lambda _: base64.b64decode(wallet.sign(text)))
 
 
 def node_signer(node: Node, wallet: str, packed: bytes) -> Signer:

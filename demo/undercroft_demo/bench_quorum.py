@@ -13,24 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from embit import bip32
-from embit.networks import NETWORKS
-from nacl.signing import SigningKey
-
 from undercroft_appliance.devtools.keyring import DevelopmentKeyring, read_exactly
 from undercroft_appliance.keeper.addresses import AddressBook
 from undercroft_appliance.keeper.secrets import TEST_BOUNDS, TEST_COST, KernelEntropy
-from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor, account_path
-from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
-from undercroft_protocol.bitcoin.network import Network
+from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor
 from undercroft_protocol.messages import Owner, Policy, Quorum, policy_from_toml
 
+from .bdk_wallet import with_private_key
+from .played_keys import NETWORK, account_of, master_of, quorum_of
 from .stage import POLICY
 
 NOW: Final = 1_790_000_000
-VAULT: Final = SigningKey(b"\x11" * 32)
-RISK: Final = SigningKey(b"\x22" * 32)
-NETWORK: Final = Network.REGTEST
 _PASSPHRASE: Final = b"test passphrase of the bench\n"
 _SEEDS: Final = tuple(bytes([byte]) * 32 for byte in (0xA1, 0xB2, 0xC3))
 _MOST: Final = 1000
@@ -56,17 +49,14 @@ class BenchQuorum:
 
     def private_descriptor(self, branch: int) -> str:
         """The descriptor with our account's private key, without a checksum, for signers that want it so."""
-        account = self.master.derive(list(account_path(NETWORK)))
-        body = self.descriptor.text(branch).partition("#")[0]
-        return str(body.replace(account.to_public().to_base58(), account.to_base58()))
+        return with_private_key(self.descriptor, branch, self.master)
 
 
 @contextlib.contextmanager
 def founded() -> Iterator[BenchQuorum]:
     """A quorum of three test keys, one of them open in a keyring in guarded memory."""
-    masters = [bip32.HDKey.from_seed(seed, version=NETWORKS[NETWORK.value]["xprv"]) for seed in _SEEDS]
-    owners = sorted((_owner(number, master) for number, master in enumerate(masters)), key=lambda owner: owner.xpub)
-    quorum = Quorum(NETWORK.value, 2, tuple(owners), bytes(VAULT.verify_key), bytes(RISK.verify_key), NOW)
+    masters = [master_of(seed) for seed in _SEEDS]
+    quorum = quorum_of((_owner(number, master) for number, master in enumerate(masters)), NOW)
     policy = dataclasses.replace(
         policy_from_toml(POLICY, quorum.id, NETWORK),
         most_inputs=_MOST,
@@ -86,10 +76,10 @@ def founded() -> Iterator[BenchQuorum]:
 
 
 def _owner(number: int, master: Any) -> Owner:
-    account = master.derive(list(account_path(NETWORK))).to_public()
-    xpub = ExtendedPublicKey.parse(account.to_base58(), NETWORK).serialize()
     identity = hashlib.sha256(bytes([number])).digest()
-    return Owner(f"peer {number}", f"site {number}", f"region {number}", master.my_fingerprint, xpub, identity)
+    return Owner(
+        f"peer {number}", f"site {number}", f"region {number}", master.my_fingerprint, account_of(master), identity
+    )
 
 
 def _piped(data: bytes) -> int:

@@ -14,7 +14,6 @@ import contextlib
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import termios
@@ -23,8 +22,9 @@ import tty
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
+from .helper_process import end_by_sigterm, helper_process, say_ready
 from .wire import Faults, Wire
 
 _STALLED_SECONDS = 0.5
@@ -126,8 +126,7 @@ def carry(a: Path, b: Path, faults: Faults, *, record: Path | None, with_parent:
         for end in ends:
             stack.callback(end.vanish)
             end.appear()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
+        say_ready()
         _copy(ways, sys.stdin.fileno() if with_parent else None)
 
 
@@ -168,28 +167,13 @@ class Cable:
         """Lay a cable from `directory/name-appliance` to `directory/name-host`; unplug it at the end."""
         folder = directory.resolve()
         ends = [str(folder / f"{name}-{end}") for end in ("appliance", "host")]
-        command = [sys.executable, "-m", "undercroft_demo.cable", "--with-parent", "--a", ends[0], "--b", ends[1]]
+        options = ["--with-parent", "--a", ends[0], "--b", ends[1]]
         for field in fields(Faults):
-            command += [_option(field.name), str(getattr(faults or Faults(), field.name))]
+            options += [_option(field.name), str(getattr(faults or Faults(), field.name))]
         if record is not None:
-            command += ["--record", str(record.resolve())]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).resolve().parents[1],
-            # Ctrl-C on the terminal reaches the demo, which then ends its cables in order.
-            start_new_session=True,
-        )
-        cable = cls(ends[0], ends[1], process)
-        try:
-            assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                raise RuntimeError(f"the cable {name} did not start")
-            yield cable
-        finally:
-            cable.unplug()
+            options += ["--record", str(record.resolve())]
+        with helper_process("cable", *options) as process:
+            yield cls(ends[0], ends[1], process)
 
     @property
     def appliance_options(self) -> tuple[str, ...]:
@@ -210,9 +194,6 @@ class Cable:
         """End the process: both paths vanish and both sides see a device that is gone."""
         self._process.terminate()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
 
 
 def main() -> None:
@@ -228,17 +209,13 @@ def main() -> None:
     parser.add_argument("--record", type=Path, metavar="FILE", help="keep what enters at each end: FILE.a, FILE.b")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _leave)
+    end_by_sigterm()
     faults = Faults(**{field.name: getattr(options, field.name) for field in fields(Faults)})
     carry(options.a.absolute(), options.b.absolute(), faults, record=options.record, with_parent=options.with_parent)
 
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _leave(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,28 @@
 """How many frames a reader has to be shown who joins somewhere and loses some, for each way to cut a payload.
 
-What is lost is drawn from a seed and is the same for all schemes of a trial. Ours runs the format's own elimination
-over its own coefficients, UR its own fragment sets; contents, which change nothing in the count, are left out.
+What is lost is drawn from a seed and is the same for all schemes of a trial. Ours takes the format's own coefficients,
+UR its own fragment sets; contents, which change nothing in the count, are left out.
 """
 
 from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from undercroft_protocol.qr.capacity import capacity_alphanumeric, capacity_bytes
-from undercroft_protocol.qr.fast.elimination import Elimination
 from undercroft_protocol.qr.fast.symbol import coefficients
 from undercroft_protocol.qr.ur.fountain import indexes
 from undercroft_protocol.qr.ur.part import Part, whole_text
-from undercroft_protocol.qr.ur.solver import Solver
 
-from .peeling import PeelingDecoder
+from .peeling import as_set, parts_needed
+from .ranks import bits_needed, bytes_needed
 
 ROUNDS: Final = 4
 """A reader joins a stream without end anywhere in its first so many times K frames."""
@@ -64,7 +67,7 @@ class AnySuffice:
     count: int
 
     def shown(self, trial: Trial) -> int:
-        return next(at for have, at in enumerate(trial.read(), 1) if have == self.count) + 1
+        return _shown_with(self.count, trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +95,16 @@ class Fast:
 
     def shown(self, trial: Trial) -> int:
         start = trial.start(ROUNDS * self.count)
-        elimination = Elimination(self.count, 0)
-        for at in trial.read():
-            sequence = start + at
-            if sequence < self.count:
-                elimination.add_row(sequence, b"")
-            else:
-                elimination.add_sum(coefficients(self.session, self.count, sequence), b"")
-            if elimination.rank == self.count:
-                return at + 1
-        raise AssertionError("a stream without end ended")
+        rows = list(takewhile(lambda at: start + at < self.count, trial.read()))
+        if len(rows) == self.count:
+            return rows[-1] + 1
+        # A row that is there takes its unknown out of all sums.
+        lacking = np.delete(np.arange(self.count), [start + at for at in rows])
+        mixtures = (self._weights(start + at)[lacking].tobytes() for at in islice(trial.read(), len(rows), None))
+        return _shown_with(len(rows) + bytes_needed(mixtures, len(lacking)), trial)
+
+    def _weights(self, sequence: int) -> NDArray[np.uint8]:
+        return np.frombuffer(coefficients(self.session, self.count, sequence), np.uint8)
 
 
 class Ur:
@@ -111,30 +114,27 @@ class Ur:
         self.count = count
         self._checksum = zlib.crc32(data)
         self._gaussian = gaussian
-        self._sets: dict[int, list[int]] = {}
+        self._sets: dict[int, int] = {}
 
     def shown(self, trial: Trial) -> int:
-        start = trial.start(ROUNDS * self.count)
-        take, is_whole = self._gauss() if self._gaussian else self._peeling()
-        for at in trial.read():
-            take(self._mixed(start + at + 1))
-            if is_whole():
-                return at + 1
-        raise AssertionError("a stream without end ended")
+        needed = bits_needed if self._gaussian else parts_needed
+        return _shown_with(needed(self.parts(trial), self.count), trial)
 
-    def _mixed(self, sequence: int) -> list[int]:
+    def parts(self, trial: Trial) -> Iterator[int]:
+        """The parts that are read, each the set of its fragments."""
+        start = trial.start(ROUNDS * self.count)
+        return (self._part(start + at + 1) for at in trial.read())
+
+    def _part(self, sequence: int) -> int:
         found = self._sets.get(sequence)
         if found is None:
-            found = self._sets[sequence] = indexes(sequence, self.count, self._checksum)
+            found = self._sets[sequence] = as_set(indexes(sequence, self.count, self._checksum))
         return found
 
-    def _gauss(self) -> tuple[Callable[[list[int]], None], Callable[[], bool]]:
-        solver = Solver(self.count, 0)
-        return (lambda mixed: solver.add(mixed, b"")), lambda: solver.rank == self.count
 
-    def _peeling(self) -> tuple[Callable[[list[int]], None], Callable[[], bool]]:
-        decoder = PeelingDecoder(self.count)
-        return decoder.take, lambda: decoder.is_whole
+def _shown_with(read: int, trial: Trial) -> int:
+    """Frames shown until so many of them are read."""
+    return next(islice(trial.read(), read - 1, None)) + 1
 
 
 def ur_fragment(size: int, version: int) -> int:

@@ -23,9 +23,10 @@ from undercroft_appliance.devtools.process_memory import Memory, ProcessMemory, 
 from undercroft_appliance.devtools.scan_table import HEAD, named, row
 from undercroft_appliance.devtools.secret_forms import Secret, words_missing
 
-from .lone import INPUTS_EACH, NETWORK, LoneAppliance
+from .lone import INPUTS_EACH, LoneAppliance
 from .old_kernel import without_memfd_secret
 from .owner import Shown
+from .played_keys import NETWORK
 
 PASSPHRASE: Final = "Vexing quartz 9153, jumbo flywheel"  # noqa: S105 - obviously a test's
 """No part of it occurs elsewhere in a Python process."""
@@ -115,7 +116,7 @@ class _Scanner:
 
     def scan(self, stage: str, snapshots: Iterable[Snapshot] = ()) -> StageScan:
         """Of the processes as they are now, or as they were."""
-        device, kind = self._appliance.device, self._appliance.meet().memory
+        device, kind = self._appliance.device, self._appliance.host.meet().memory
         memories: tuple[Memory, ...] = tuple(snapshots)
         if not memories:
             memories = tuple(ProcessMemory(pid) for pid in device.pids())

@@ -16,9 +16,7 @@ import os
 import pty
 import select
 import selectors
-import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -26,13 +24,14 @@ import tty
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import cv2
 import numpy as np
 
 from undercroft_protocol.qr.camera.y4m_stream import frame, header
 
+from .helper_process import end_by_sigterm, helper_process, say_ready
 from .optics import Image, Optics, as_array, as_picture
 from .stage import SAMPLE
 from .terminal_picture import TerminalPicture
@@ -174,8 +173,7 @@ def serve(directory: Path, names: Sequence[str], *, seed: int) -> None:
         for side, other in zip(SIDES, reversed(SIDES), strict=True):
             fifo = directory / f"{name}-{side}-camera"
             films.append(FilmedScreen(fifo, shown[other], seed=seed + len(films), sample=sample))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    say_ready()
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
         for screen in screens:
@@ -219,24 +217,8 @@ class OpticalPath:
 def optical_bench(directory: Path, names: Sequence[str], *, seed: int = 0) -> Iterator[dict[str, OpticalPath]]:
     """Set up a bench in a process of its own; the paths of each name."""
     folder = directory.resolve()
-    command = [sys.executable, "-m", "undercroft_demo.optical_bench", "--directory", str(folder), "--seed", str(seed)]
-    process = subprocess.Popen(
-        [*command, *names],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).resolve().parents[1],
-        # Ctrl-C on the terminal reaches the demo, which then ends its bench in order.
-        start_new_session=True,
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                raise RuntimeError("the optical bench did not start")
-            yield {name: OpticalPath(name, folder) for name in names}
-        finally:
-            process.terminate()
+    with helper_process("optical_bench", "--directory", str(folder), "--seed", str(seed), *names):
+        yield {name: OpticalPath(name, folder) for name in names}
 
 
 def main() -> None:
@@ -248,12 +230,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the cameras and the hands that hold them")
     parser.add_argument("names", nargs="+", metavar="NAME", help="an appliance")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _leave)
+    end_by_sigterm()
     serve(options.directory.absolute(), options.names, seed=options.seed)
-
-
-def _leave(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def shown(
             return Shown(payload, source_of(payload, version=version, entropy=entropy))
         return Shown(payload, source_for(preset(wallet), payload.kind, payload.data))
     except ProtocolError as error:
-        raise UsageProblem(str(error)) from error
+        raise UsageProblem(error.detail or str(error)) from error
 
 
 def _same(form: Format | None, wanted: Format, wallet: str) -> Format:

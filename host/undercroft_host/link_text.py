@@ -28,11 +28,6 @@ class SerialText:
     patience_seconds = 0
     is_carried = False
 
-    @property
-    def carrier(self) -> str:
-        """What carries one conversation at a time."""
-        return self.path
-
 
 @dataclass(frozen=True, slots=True)
 class QrText:
@@ -44,11 +39,6 @@ class QrText:
     patience_seconds = _QR_SECONDS
     is_carried = False
 
-    @property
-    def carrier(self) -> str:
-        """What carries one conversation at a time."""
-        return f"{self.camera},{self.screen}"
-
 
 @dataclass(frozen=True, slots=True)
 class FileText:
@@ -58,11 +48,6 @@ class FileText:
 
     patience_seconds = _FILE_SECONDS
     is_carried = True
-
-    @property
-    def carrier(self) -> str:
-        """What carries one conversation at a time."""
-        return str(self.folder)
 
 
 LinkText: TypeAlias = SerialText | QrText | FileText
@@ -86,6 +71,17 @@ def parse_link(text: str) -> LinkText:
     if not text.startswith(f"{_QR}:") or not comma or not camera or not screen:
         raise LinkInvalid(repr(text))
     return QrText(camera, screen)
+
+
+def carrier_of(link: LinkText, *, camera: str) -> str:
+    """What carries one conversation at a time; ``camera`` is the host's own."""
+    match link:
+        case SerialText():
+            return link.path
+        case QrText():
+            return link.camera or camera
+        case FileText():
+            return str(link.folder)
 
 
 def _absolute(path: str, text: str) -> str:

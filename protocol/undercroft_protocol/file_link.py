@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from .errors import LinkError, LinkTimeoutError
-from .link import Link, Progress
+from .link import ClosingLink, Progress
 from .link_folder import LinkFolder, Name
 from .messages.fields import MAX_MESSAGE_BYTES
 
 _LOOK_SECONDS: Final = 0.5
 
 
-class FileLink(Link):
+class FileLink(ClosingLink):
     """A `Link` whose messages are files (see `link_folder`): this side asks, the folder brings the reply.
 
     Each request has one reply. The folder may be away while it is carried. A request that nobody answered is taken
@@ -43,14 +42,6 @@ class FileLink(Link):
         folder.check()
         return cls(folder)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def send(self, message: bytes, *, timeout: float) -> None:  # noqa: ARG002
         """Write the message into the folder, on the disk when this returns. Raises LinkError, FolderError."""
         if not 0 < len(message) <= MAX_MESSAGE_BYTES:
@@ -72,7 +63,7 @@ class FileLink(Link):
         while (reply := self._folder.read_reply(name, request)) is None:
             rest = deadline - self._clock()
             if rest <= 0:
-                raise LinkTimeoutError(f"no whole {name.reply} came into {self._folder.path} within {timeout:g} s")
+                raise LinkTimeoutError(f"no whole {name.reply} came into {self._folder.path} within {timeout:.1f} s")
             self._sleep(min(_LOOK_SECONDS, rest))
         self._request = None
         self._received = len(reply)

@@ -1,8 +1,8 @@
 """Compression of a message for the links, with a bound on what comes out.
 
 One byte tells the method, the rest is its output: 0 the bytes themselves, 1 raw deflate (RFC 1951), 2 raw LZMA2. The
-smallest of the three is taken; LZMA2, which takes ten times as long, is tried where deflate gains something. The
-filters are fixed, so that a sender chooses nothing of what a receiver allocates.
+smallest of the three is taken; LZMA2, which takes ten times as long, is tried where deflate gains something and the
+message is not too long. The filters are fixed, so that a sender chooses nothing of what a receiver allocates.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from undercroft_protocol.errors import SqueezeError
 
 _WINDOW_BITS: Final = -15
 _DICTIONARY_BYTES: Final = 1 << 20
+_MOST_PACKED_BYTES: Final = 1 << 20
+"""An appliance's small processor packs more for so long that the other side would take the line for dead."""
 # pb=0: the messages are bytes, and nothing in them is aligned to four.
 _FILTERS: Final = ({"id": lzma.FILTER_LZMA2, "dict_size": _DICTIONARY_BYTES, "lc": 4, "lp": 0, "pb": 0},)
 
@@ -34,6 +36,8 @@ def squeeze(message: bytes) -> bytes:
     deflated = deflater.compress(message) + deflater.flush()
     if len(deflated) >= len(message):
         return bytes((Method.PLAIN,)) + message
+    if len(message) > _MOST_PACKED_BYTES:
+        return bytes((Method.DEFLATE,)) + deflated
     packed = lzma.compress(message, format=lzma.FORMAT_RAW, filters=_FILTERS)
     method, body = min((Method.DEFLATE, deflated), (Method.LZMA2, packed), key=lambda way: len(way[1]))
     return bytes((method,)) + body

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from undercroft_protocol.qr.draw import draw
-from undercroft_protocol.qr.eye.sight import MOST_SIDE
 from undercroft_protocol.qr.eye.zxing import ZxingEye
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
 from undercroft_protocol.qr.sheet import tight_picture
 
 _LOOKS: Final = 2

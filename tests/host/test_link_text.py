@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from undercroft_host.errors import LinkInvalid
-from undercroft_host.link_text import FileText, QrText, SerialText, parse_link
+from undercroft_host.link_text import FileText, QrText, SerialText, carrier_of, parse_link
 
 
 def test_a_serial_link_names_a_device() -> None:
@@ -31,10 +31,14 @@ def test_the_slower_the_carrier_the_more_patient_is_the_host() -> None:
     assert patience[0] == 0
 
 
+def carrier(text: str) -> str:
+    return carrier_of(parse_link(text), camera="/dev/video0")
+
+
 def test_what_shares_a_camera_shares_a_carrier() -> None:
-    assert parse_link("qr").carrier == parse_link("qr").carrier
-    assert parse_link("qr:/dev/video2,window").carrier != parse_link("qr").carrier
-    assert parse_link("serial:/dev/a").carrier != parse_link("serial:/dev/b").carrier
+    assert carrier("qr") == carrier("qr") == carrier("qr:/dev/video0,/dev/tty2") == carrier("qr:/dev/video0,window")
+    assert carrier("qr:/dev/video2,window") != carrier("qr")
+    assert carrier("serial:/dev/a") != carrier("serial:/dev/b")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,13 @@ def test_a_message_comes_out_as_it_went_in_and_is_never_longer_by_more_than_a_by
     assert unsqueeze(squeezed, limit=len(message)) == message
 
 
+def test_a_long_message_is_squeezed_in_a_time_in_which_a_line_stays_alive() -> None:
+    batch = random.Random(5).randbytes(900) + b"batch " * 50
+    longest, longer = batch * 800, batch * 1000
+    assert len(longest) < 1 << 20 < len(longer)
+    assert [squeeze(message)[0] for message in (longest, longer)] == [Method.LZMA2, Method.DEFLATE]
+
+
 def _bomb(method: Method) -> bytes:
     zeros = bytes(50_000_000)
     if method is Method.DEFLATE:

@@ -17,9 +17,10 @@ from undercroft_appliance.devtools.naive_run import STAGES as NAIVE_STAGES
 from undercroft_appliance.devtools.naive_run import scans_of_naive_signer
 from undercroft_appliance.devtools.scan_table import named
 from undercroft_appliance.devtools.secret_forms import Secret, forms_of
-from undercroft_demo.lone import NETWORK, LoneAppliance
+from undercroft_demo.lone import LoneAppliance
 from undercroft_demo.memscan import PASSPHRASE, STAGES, StageScan, scans_of_appliance
 from undercroft_demo.old_kernel import without_memfd_secret
+from undercroft_demo.played_keys import NETWORK
 
 PROCESSES = 4
 HELD = {"mix": {"seed"}, "bind": KEPT, "unlock": KEPT, "arm": KEPT, "sign": KEPT}

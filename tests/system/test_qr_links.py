@@ -9,7 +9,8 @@ import pytest
 
 from appliance.port.codes_support import SECONDS, Outside, fast
 from undercroft_appliance.devtools.read_log import verify_log
-from undercroft_demo.lone import NETWORK, LoneAppliance
+from undercroft_demo.lone import LoneAppliance
+from undercroft_demo.played_keys import NETWORK
 from undercroft_protocol.bitcoin.psbt import Psbt, PsbtInput, PsbtOutput, key_derivations
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput

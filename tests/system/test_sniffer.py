@@ -16,8 +16,9 @@ import pytest
 from undercroft_appliance.devtools.key_secrets import KeySecrets, Signed
 from undercroft_appliance.devtools.memory_search import Found, Search
 from undercroft_appliance.devtools.secret_forms import Secret, forms_of
-from undercroft_demo.lone import INPUTS_EACH, NETWORK, LoneAppliance
+from undercroft_demo.lone import INPUTS_EACH, LoneAppliance
 from undercroft_demo.memscan import PASSPHRASE
+from undercroft_demo.played_keys import NETWORK
 from undercroft_demo.sniffer import Recording, messages, sniffed
 from undercroft_protocol.serial import payload
 from undercroft_protocol.serial.frame import Frame, Kind, encode_frame

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "demo")]
 
 from bad_inputs import FOLDER, Vector  # noqa: E402
 from vectors.bad_activations import all_activations  # noqa: E402

@@ -233,17 +233,18 @@ def _fast() -> Iterator[QrVector]:
 
 
 def _collector() -> Iterator[QrVector]:
-    good = bbqr()
+    # Six parts; nine rounds, as after a contradiction each part is to be shown eight times.
+    good = bbqr(characters=88)
     source = FastSource(DATA, version=5, session=b"\1\2\3\4")
     fast = [source.next_symbol() for _ in range(source.count)]
-    left = bbqr(b"psbt\xff" + noise(295, 7))[:3]
+    left = bbqr(b"psbt\xff" + noise(295, 7), characters=88)[:3]
     other = good[0][:8] + good[1][8:]
     foreign = ["https://example.com/", "B$2P0000AAAA", "p1of1000000 AAAA", "UR:CRYPTO-PSBT/1-1000000/AEAEAE"]
     flood = [FastSource(noise(200, at), version=5, session=at.to_bytes(4)).next_symbol() for at in range(20, 60)]
     mixed = [text for one in fast * 2 for text in (one, *flood)]
     cases: list[tuple[int | None, str, str, list[str], str]] = [
-        (76, "parts-left-over", "Parts of a PSBT that was never whole.", [*left, *good, *good], MESSAGE),
-        (78, "same-index", "A part with two contents.", [good[0], other, *good[1:], *good], MESSAGE),
+        (76, "parts-left-over", "Parts of a PSBT that was never whole.", [*left, *good * 9], MESSAGE),
+        (78, "same-index", "A part with two contents.", [good[0], other, *good[1:], *good * 9], MESSAGE),
         (None, "among-strangers", "Foreign and bad codes.", [text for one in fast for text in (*foreign, one)], SYMBOL),
         (None, "flood", "Good codes of ever new senders.", ["?", *flood, *mixed], SYMBOL),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 
 from undercroft_appliance.firmware import firmware_hash
 
@@ -17,6 +16,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Print the version and the firmware hash."""
+    # Late: an appliance's image holds no descriptions of packages, and no module to read them.
+    import importlib.metadata  # noqa: PLC0415
+
     try:
         version = importlib.metadata.version("undercroft-appliance")
     except importlib.metadata.PackageNotFoundError:

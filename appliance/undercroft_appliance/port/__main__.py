@@ -19,8 +19,8 @@ from ..sandbox import confine
 from .carriers import MAX_CARRIED_BYTES, Carrier, Line
 from .relay import Relay
 
-MOST_MEMORY_BYTES: Final = 1024 * 1024 * 1024
-"""Of this process (RLIMIT_DATA): many times what the longest messages and the largest pictures take."""
+MOST_MEMORY_BYTES: Final = 256 * 1024 * 1024
+"""Of this process (RLIMIT_DATA): more than twice what the longest messages and the largest pictures take together."""
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ from undercroft_protocol.qr.stream import Format, Kind, Payload
 from ..errors import ConfigurationError
 from ..internal import Inbound, Way
 from .carriers import MAX_CARRIED_BYTES, Say
+from .patience import PatientEye
 
 VERSION: Final = 20
 """Of our codes, where the terminal has room for it: what a plain camera reads at arm's length."""
@@ -64,8 +65,9 @@ class Codes:
             screen = open_terminal(terminal)
             stack.callback(screen.close)
             settings = QrSettings(version=_version_for(terminal))
+            eye = PatientEye(ZxingEye(), clock=time.monotonic, effort=time.thread_time)
             link = QrLink(
-                open_camera(camera), screen, ZxingEye(), settings=settings, clock=time.monotonic, entropy=os.urandom,
+                open_camera(camera), screen, eye, settings=settings, clock=time.monotonic, entropy=os.urandom,
                 limit=MAX_CARRIED_BYTES,
             )  # fmt: skip
             stack.pop_all()
@@ -82,29 +84,22 @@ class Codes:
         return False
 
     def wait_seconds(self) -> float | None:
-        """See Carrier."""
-        now, due = self._clock(), self._link.wait_seconds()
-        ends = [seconds for seconds in (due, _left(self._shown_until, now)) if seconds is not None]
-        return min(ends, default=None)
+        """See Carrier; what is shown needs its next picture long before its time is over."""
+        return self._link.wait_seconds()
 
     def pump(self) -> list[Inbound]:
         """See Carrier."""
         if self._shown_until is not None and self._clock() >= self._shown_until:
-            self.clear()
+            self._take_off()
         try:
             payloads = self._link.pump()
         except ScreenError as error:
             self._not_shown(error)
             return []
         self._note_quiet()
-        messages = [
-            Inbound(one.data, _WAY_OF.get(one.format, Way.UR))
-            for one in payloads
-            # Attack: codes of others in sight (a poster, a wallet's export), each of which would count as a refusal.
-            if one.kind in (Kind.MESSAGE, Kind.PSBT) and 0 < len(one.data) <= MAX_CARRIED_BYTES
-        ]
+        messages = [Inbound(one.data, _WAY_OF.get(one.format, Way.UR)) for one in payloads if _is_for_the_keeper(one)]
         if messages:
-            self.clear()
+            self._take_off()
         return messages
 
     def post(self, data: bytes, way: int) -> None:
@@ -120,9 +115,15 @@ class Codes:
         """See Carrier."""
         if self._shown_until is None:
             return
-        self._shown_until = None
-        # The same PSBT may be brought again for another answer.
+        # The same PSBT may be brought again for another answer. Attack: were it so whenever a reply vanishes, one that
+        # is refused and stays in sight would be refused again and again, until the keeper locks.
         self._link.forget()
+        self._take_off()
+
+    def _take_off(self) -> None:
+        if self._shown_until is None:
+            return
+        self._shown_until = None
         try:
             self._link.blank()
         except ScreenError as error:
@@ -147,16 +148,22 @@ class Codes:
             self._link.forget()
 
 
+def _is_for_the_keeper(payload: Payload) -> bool:
+    # Attack: a message without content is none for the channel, and would end this process.
+    if not payload.data:
+        return False
+    # Attack: codes of others in sight (a poster, a wallet's export), each of which would count as a refusal. What is
+    # announced as a PSBT may be anything.
+    is_psbt = payload.kind is Kind.PSBT and payload.data.startswith(PSBT_MAGIC)
+    return is_psbt or payload.kind is Kind.MESSAGE
+
+
 def _payload(data: bytes, way: int) -> Payload:
     if way == Way.FAST:
         return Payload(Format.FAST, Kind.MESSAGE, data)
     if not data.startswith(PSBT_MAGIC):
         return Payload(Format.UR, Kind.BYTES, data)
     return Payload(Format.BBQR if way == Way.BBQR else Format.UR, Kind.PSBT, data)
-
-
-def _left(until: float | None, now: float) -> float | None:
-    return None if until is None else max(0.0, until - now)
 
 
 def _version_for(terminal: str) -> int:

@@ -24,7 +24,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPABILITY_VERSION: Final = 0x20080522
 _LAST_CAPABILITY: Final = 63
 _SUPERVISOR_KEEPS: Final = frozenset({
-    1,  # CAP_DAC_OVERRIDE: the port opens a line that another user owns
+    1,  # CAP_DAC_OVERRIDE: the port opens a line, a camera and a terminal that others own
     5,  # CAP_KILL: the supervisor ends processes that are no longer root's
     6, 7,  # CAP_SETGID, CAP_SETUID: they leave root
     14,  # CAP_IPC_LOCK: Argon2's working memory is locked

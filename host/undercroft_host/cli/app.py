@@ -119,11 +119,11 @@ class App:
             yield talk
 
     def open_link(self, text: str) -> Link:
-        """Open a link; what a camera sees is told on stderr. Raises LinkInvalid, ApplianceUnplugged."""
+        """Open a link; how far it is is told on stderr. Raises LinkInvalid, ApplianceUnplugged."""
         meant = parse_link(text)
         shows_codes = isinstance(meant, QrText) and self.line.is_on(meant.screen or self.qr_desk.screen)
         # On the terminal that shows the codes a line would stand in their way.
-        return open_link(text, self.qr_desk, watch=None if shows_codes else self.line.say)
+        return open_link(text, self.qr_desk, watch=None if shows_codes else self.line.say, moved=self.line.moved)
 
     def put(self, data: Data, *, text: str | None = None) -> None:
         """The command's answer, on stdout: one JSON value, or for people ``text`` or tables."""

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 if TYPE_CHECKING:
+    from undercroft_protocol.link import Progress
     from undercroft_protocol.qr.scanner import Seen
 
 _TERMINAL_SECONDS: Final = 0.2
 _LOG_SECONDS: Final = 10.0
+_LONG_BYTES: Final = 16_000
+"""A message that a line of 115200 bits per second carries in less than one and a half seconds is not told of."""
 _USUAL_COLUMNS: Final = 80
 _CLEAR: Final = "\r\x1b[K"
 
@@ -25,7 +28,8 @@ class LiveLine:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._is_terminal = sys.stderr.isatty()
+        # Where it was closed (2>&-), nothing is told, and what is to be done is done.
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._due = clock() + (0 if self._is_terminal else _LOG_SECONDS)
         self._is_open = False
 
@@ -45,12 +49,26 @@ class LiveLine:
         return path in ("/dev/tty", os.ttyname(sys.stderr.fileno()))
 
     def say(self, seen: Seen) -> None:
-        """Say how far it is, if the last time is long enough ago."""
+        """Say what came through a camera, if the last time is long enough ago."""
+        self._tell(f"{seen.missing}; {seen.pictures} pictures, {seen.symbols_per_second:.1f} new codes/s")
+
+    def moved(self, progress: Progress) -> None:
+        """Say how far a long message is on a line, if the last time is long enough ago."""
+        if progress.received_bytes < progress.expected_bytes >= _LONG_BYTES:
+            self._tell(f"received {_kilobytes(progress.received_bytes)} of {_kilobytes(progress.expected_bytes)} kB")
+        elif progress.total_bytes < _LONG_BYTES:
+            return
+        elif progress.sent_bytes < progress.total_bytes:
+            self._tell(f"sent {_kilobytes(progress.sent_bytes)} of {_kilobytes(progress.total_bytes)} kB")
+        else:
+            # It stands there for as long as the other side thinks.
+            self._tell(f"sent {_kilobytes(progress.total_bytes)} kB, waiting for the answer", at_once=self._is_terminal)
+
+    def _tell(self, text: str, *, at_once: bool = False) -> None:
         now = self._clock()
-        if now < self._due:
+        if now < self._due and not at_once:
             return
         self._due = now + (_TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS)
-        text = f"{seen.missing}; {seen.pictures} pictures, {seen.symbols_per_second:.1f} new codes/s"
         if self._is_terminal:
             # A text that goes on in the next row could not be cleared again.
             click.echo(f"{_CLEAR}{text[: _columns() - 1]}", nl=False, err=True)
@@ -63,6 +81,10 @@ class LiveLine:
         if self._is_open:
             click.echo(_CLEAR, nl=False, err=True)
             self._is_open = False
+
+
+def _kilobytes(count: int) -> int:
+    return count // 1000
 
 
 def _columns() -> int:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from undercroft_protocol.errors import CameraError, FolderError, LinkError, QrSizeError, ScreenError
+from undercroft_protocol.errors import (
+    CameraError,
+    DevicePathError,
+    FolderError,
+    LinkError,
+    QrSizeError,
+    ScreenError,
+)
 from undercroft_protocol.file_link import FileLink
-from undercroft_protocol.link import Link
+from undercroft_protocol.link import Link, Progress
 from undercroft_protocol.serial.link import SerialLink
 
 from ..config import QrDesk
-from ..errors import ApplianceUnplugged
+from ..errors import ApplianceUnplugged, LinkInvalid
 from ..link_text import FileText, QrText, parse_link
 
 if TYPE_CHECKING:
@@ -30,15 +37,26 @@ _HINTS: Final = {
 }
 
 
-def open_link(link: str, desk: QrDesk | None = None, *, watch: Watch | None = None) -> Link:
-    """Open a link; ``desk`` is this host's camera and screen. Raises LinkInvalid, ApplianceUnplugged."""
+def open_link(
+    link: str,
+    desk: QrDesk | None = None,
+    *,
+    watch: Watch | None = None,
+    moved: Callable[[Progress], None] | None = None,
+) -> Link:
+    """Open a link; ``desk`` is this host's camera and screen, ``moved`` hears how far a message is on a serial line.
+
+    Raises LinkInvalid, ApplianceUnplugged.
+    """
     meant = parse_link(link)
     try:
         if isinstance(meant, FileText):
             return FileLink.open(meant.folder)
         if isinstance(meant, QrText):
             return _open_qr(meant, desk or QrDesk(), watch)
-        return SerialLink.open(meant.path)
+        return SerialLink.open(meant.path, on_progress=moved)
+    except DevicePathError as error:
+        raise LinkInvalid(error.detail) from error
     except LinkError as error:
         raise unplugged("", error) from error
 

@@ -11,7 +11,7 @@ from undercroft_protocol import cose
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.bitcoin.psbt_records import PsbtRecords
-from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError, ProtocolError
+from undercroft_protocol.errors import FolderFileError, LinkDeadError, LinkError, LinkTimeoutError, ProtocolError
 from undercroft_protocol.link import Link
 from undercroft_protocol.messages import (
     ARMED,
@@ -254,6 +254,9 @@ class ApplianceSession:
                 yield self._link.receive(timeout=max(0.0, deadline - self._monotonic()))
         except (LinkTimeoutError, LinkDeadError) as error:
             raise ApplianceSilent(f"{self.name}: {error.detail}") from error
+        except FolderFileError as error:
+            # Attack: whoever carries the folder puts something else in the answer's place.
+            raise IntegrityAlarm(f"{self.name}: {error}") from error
         except LinkError as error:
             raise unplugged(self.name, error) from error
 

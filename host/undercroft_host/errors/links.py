@@ -16,7 +16,7 @@ class ApplianceSilent(BackendUnreachable):
     """The appliance does not answer."""
 
     code = "appliance-silent"
-    default_hint = "is it switched on, and does its owner have a question on the screen?"
+    default_hint = "is it switched on and connected, and does its owner have a question on the screen?"
 
 
 class ApplianceUnplugged(BackendUnreachable):

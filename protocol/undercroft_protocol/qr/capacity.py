@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 FIRST_VERSION = 1
 LAST_VERSION = 40
@@ -66,6 +67,17 @@ def capacity_alphanumeric(version: int) -> int:
 def capacity_bytes(version: int) -> int:
     """Bytes in byte mode."""
     return capacity(Mode.BYTE, version)
+
+
+def modules_of(version: int) -> int:
+    """Modules along a side of a code of this version, without its quiet zone: 21 to 177."""
+    return 17 + 4 * version
+
+
+MOST_DIGITS: Final = capacity_digits(LAST_VERSION)
+"""Characters of the longest text that any code has: 7089, all of them digits."""
+MOST_ALPHANUMERIC: Final = capacity_alphanumeric(LAST_VERSION)
+"""Characters of the longest text in alphanumeric mode: 4296."""
 
 
 def smallest_version(mode: Mode, characters: int) -> int | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from undercroft_protocol.errors import ProtocolError, QrError, QrMessageError, QrSymbolError
 
+from .disputes import DISPUTED_SHOWINGS, CarefulSink, Disputes, TwoMessagesError, crowded
 from .sorting import StreamName, sink_of, sort_symbol
 from .stream import Format, Gathered, Payload, SymbolSink
 
@@ -77,6 +79,10 @@ class Collector:
     A payload is ignored as long as its codes stay in sight. A fast message that is sent again has a new session, so it
     is given again. The other formats have no such thing: the same PSBT is given again once other codes have been seen
     for a while, or after `forget`, which is to be called when a person begins something new.
+
+    BBQr and pMofN do not say whose a code is. Once two contents of a part came under one header, nothing under it is
+    given before each part was shown so often without a contradiction that only one sender can be in sight: see
+    `disputes`. That ends when the header was out of sight for a while, and with `forget`.
     """
 
     def __init__(self, *, limit: int) -> None:
@@ -88,6 +94,8 @@ class Collector:
         # Streams that found no room: how many of their codes were seen, and the last one, which counts once however
         # long it is in sight.
         self._waiting: OrderedDict[StreamName, tuple[int, int]] = OrderedDict()
+        self._disputes = Disputes(out_of_sight=_OUT_OF_SIGHT)
+        self._crowded: set[StreamName] = set()
         self._symbols = self._repeats = self._refused = self._dropped = 0
         self._gathered = Gathered(0, 0)
         self._last_problem: QrError | None = None
@@ -103,6 +111,11 @@ class Collector:
         return self._last_problem
 
     @property
+    def disputed(self) -> bool:
+        """Whether two messages were seen under one header, so that the one that is left is read several times over."""
+        return bool(self._disputes)
+
+    @property
     def counts(self) -> Counts:
         """What came so far."""
         return Counts(self._symbols, self._repeats, self._refused, self._dropped)
@@ -116,8 +129,18 @@ class Collector:
         self._finished = [one for one in self._finished if one.known]
         self._recent.clear()
         self._waiting.clear()
+        self._disputes.clear()
         self._gathered = Gathered(0, 0)
         self._last_problem = None
+
+    def take_picture(self, texts: Sequence[str]) -> list[Payload]:
+        """Take the codes of one picture; the payloads that they made whole. Never raises."""
+        # Two codes with one header may be of two senders, before any of them contradicts another.
+        self._crowded = crowded(texts, limit=self._limit)
+        try:
+            return [payload for payload in map(self.take, texts) if payload is not None]
+        finally:
+            self._crowded = set()
 
     def take(self, text: str) -> Payload | None:
         """Take the text of one code; the payload if this made one whole. Never raises."""
@@ -128,6 +151,7 @@ class Collector:
         self._remember(symbol, None)
         try:
             name = sort_symbol(text, limit=self._limit)
+            self._see_dispute(name)
             if self._is_finished(name, symbol):
                 return None
             return self._read(text, symbol, name)
@@ -141,23 +165,27 @@ class Collector:
             return False
         mark = self._recent[symbol]
         if mark is not None:
-            if not mark.known or mark.out_of_sight(self._symbols) or self._is_wanted(symbol, mark):
+            if not mark.known or mark.out_of_sight(self._symbols):
+                return False
+            # How often a code is shown matters where nothing else tells two senders apart.
+            if not mark.name.own and (not mark.finished or mark.name in self._disputes):
                 return False
             mark.seen = self._symbols
         self._recent.move_to_end(symbol)
         self._repeats += 1
         return True
 
-    def _is_wanted(self, symbol: int, mark: _Mark) -> bool:
-        """Whether another stream with the same header lacks it: two PSBTs may have some codes in common."""
-        same = (one.mark for one in self._streams if not mark.name.own and one.mark.name == mark.name)
-        return any(symbol not in one.symbols for one in same if one is not mark)
-
     def _remember(self, symbol: int, mark: _Mark | None) -> None:
         self._recent[symbol] = mark
         self._recent.move_to_end(symbol)
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
+
+    def _see_dispute(self, name: StreamName) -> None:
+        if self._disputes.see(name, self._symbols):
+            # What was gathered is of the time of the dispute.
+            for stream in [one for one in self._streams if one.mark.name == name]:
+                self._drop(stream)
 
     def _is_finished(self, name: StreamName, symbol: int) -> bool:
         for mark in [one for one in self._finished if one.out_of_sight(self._symbols)]:
@@ -182,45 +210,62 @@ class Collector:
             try:
                 payload = self._feed(stream, text, symbol)
             except QrSymbolError as error:
+                # Nothing but what they say tells codes with one header apart, so there is one stream of them.
+                if not name.own:
+                    raise
                 self._last_problem = error
                 continue
             taken = True
             if payload is not None:
-                self._finish(stream, symbol, same)
+                self._finish(stream, same)
                 return payload
         if taken:
             return None
         # What contradicts a stream may be the beginning of another: an older message's remains must not keep out the
         # one that is shown now.
         standing, last = self._waiting.get(name, (0, 0))
-        sink = sink_of(name, limit=self._limit)
-        stream = _Stream(_Mark(name, self._symbols), sink, standing - 1 if standing and last == symbol else standing)
+        stream = _Stream(
+            _Mark(name, self._symbols), self._sink_of(name), standing - 1 if standing and last == symbol else standing
+        )
         payload = self._feed(stream, text, symbol)
         if payload is None:
             self._admit(stream, symbol)
         else:
-            self._finish(stream, symbol, same)
+            self._finish(stream, same)
         return payload
+
+    def _sink_of(self, name: StreamName) -> SymbolSink:
+        if name.own:
+            return sink_of(name, limit=self._limit)
+        return CarefulSink(name, limit=self._limit, showings=DISPUTED_SHOWINGS if name in self._disputes else 1)
 
     def _feed(self, stream: _Stream, text: str, symbol: int) -> Payload | None:
         """Give a code to a stream. Raises what its sink raises; after anything but QrSymbolError the stream is gone."""
+        mark = stream.mark
         before = stream.sink.gathered.have
+        again = symbol in mark.symbols
+        if mark.name in self._crowded and isinstance(stream.sink, CarefulSink):
+            stream.sink.doubt()
         try:
             payload = stream.sink.take(text)
         except QrSymbolError:
             raise
-        except ProtocolError:
+        except ProtocolError as error:
+            if isinstance(error, TwoMessagesError):
+                self._disputes.open(mark.name, self._symbols)
             if stream in self._streams:
                 # Nothing says which of its codes was the bad one; this one is taken again.
                 del self._recent[symbol]
             self._drop(stream)
             raise
-        mark = stream.mark
         mark.seen = self._symbols
-        stream.standing += 1
         self._remember(symbol, mark)
+        if again:
+            self._repeats += 1
+        else:
+            stream.standing += 1
         # Only what brought something new takes memory, here and in the sink.
-        if stream.sink.gathered.have > before:
+        if stream.sink.gathered.have > before and not again:
             stream.held_bytes += len(text) // 2
             if not mark.name.own:
                 mark.symbols.add(symbol)
@@ -245,13 +290,16 @@ class Collector:
             self._wait(least, symbol)
         self._waiting.pop(stream.mark.name, None)
         # What is finished under the same header is over, or its codes would be kept from this one.
-        self._give_way(stream.mark)
+        self._give_way(stream)
         self._streams.append(stream)
         self._gathered = stream.sink.gathered
         self._bound_memory(stream)
 
-    def _give_way(self, mark: _Mark) -> None:
-        for one in [one for one in self._finished if one.name == mark.name and not mark.name.own]:
+    def _give_way(self, stream: _Stream) -> None:
+        name = stream.mark.name
+        for one in [one for one in self._finished if one.name == name and not name.own]:
+            if isinstance(stream.sink, CarefulSink):
+                stream.sink.follow(frozenset(one.symbols))
             one.forget()
             self._finished.remove(one)
 
@@ -274,19 +322,14 @@ class Collector:
             self._streams.remove(stream)
             self._dropped += 1
 
-    def _finish(self, stream: _Stream, symbol: int, same: list[_Stream]) -> None:
-        """Remember a whole payload as such, and give up the others with its name. Raises QrMessageError."""
+    def _finish(self, stream: _Stream, same: list[_Stream]) -> None:
+        """Remember a whole payload as such, and give up the others with its name."""
         name = stream.mark.name
         for one in same:
             if one is not stream:
                 self._drop(one)
         if stream in self._streams:
             self._streams.remove(stream)
-        # Attack: the same part with two contents. Without a checksum nobody can tell which of them the sender meant.
-        if not name.own and any(one is not stream for one in same):
-            stream.mark.forget()
-            del self._recent[symbol]
-            raise QrMessageError("parts with two contents under one header; show one message alone")
         self._gathered = stream.sink.gathered
         self._waiting.pop(name, None)
         stream.mark.finished = True

@@ -10,9 +10,12 @@ from undercroft_protocol.qr.capacity import LAST_VERSION, capacity, mode_of, sma
 from undercroft_protocol.qr.picture import Matrix
 
 # Imported now, not at the first code: an appliance cannot open files any more by then.
-_HAVE_ZXING = find_spec("zxingcpp") is not None
-if _HAVE_ZXING:
+try:
     import zxingcpp
+except ImportError:  # also when the package is there and a library of the system that it needs is not
+    _HAVE_ZXING = False
+else:
+    _HAVE_ZXING = True
 
 # Trying all eight masks for each code, as writers do, takes five times as long. One is as good: on blurred, noisy
 # and tilted pictures of v27 and v40, full symbols were read equally often with each, mostly empty ones most often so.

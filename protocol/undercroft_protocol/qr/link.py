@@ -6,12 +6,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import CameraError, LinkError, LinkTimeoutError
-from undercroft_protocol.link import Link, Progress
+from undercroft_protocol.link import ClosingLink, Progress
 from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
 
 from .camera import Camera
@@ -28,7 +27,7 @@ ECHO_SECONDS: Final = 3.0
 """What was shown is known as ours for so long after it was taken off: a camera's pictures are behind."""
 
 
-class QrLink(Link):
+class QrLink(ClosingLink):
     """A `Link` of animated QR codes. Not for several threads at once. It owns camera and screen, and closes them.
 
     Blocking use: `send` and `receive`. In an event loop: wait until `fileno()` can be read or `wait_seconds()` are
@@ -63,14 +62,6 @@ class QrLink(Link):
         self._shown_digest = b""
         self._shown_bytes = 0
         self._shown_before: dict[bytes, float] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Blank the screen, and let screen and camera go."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MOST_SIDE: Final = 4096
+"""Pixels: no camera, stream or reader takes a picture that is wider or higher."""
 
 
 @dataclass(frozen=True, slots=True)

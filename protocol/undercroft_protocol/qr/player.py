@@ -51,7 +51,7 @@ class Player:
     def play(self, source: SymbolSource) -> None:
         """Show this from now on; its first picture at once. Raises QrSizeError, ScreenError."""
         self._source, self._version, self.shown = source, 0, 0
-        self.resume()
+        self._due = self._clock()
         self.turn()
 
     def resume(self) -> None:

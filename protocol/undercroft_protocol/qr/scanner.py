@@ -12,6 +12,7 @@ from undercroft_protocol.errors import QrError
 from .camera import Camera
 from .collector import Collector
 from .eye import Eye
+from .picture import Picture
 from .stream import Gathered, Payload
 
 _RATE_SECONDS: Final = 2.0
@@ -20,25 +21,29 @@ _RATE_SECONDS: Final = 2.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What came through the camera so far: pictures, codes in them, how far the present payload is, new codes per
-    second lately, and what was wrong with the last code that could not be used."""
+    second lately, what was wrong with the last code that could not be used, and whether two messages were seen under
+    one header."""
 
     pictures: int
     codes: int
     gathered: Gathered
     symbols_per_second: float
     last_problem: QrError | None
+    disputed: bool = False
 
     @property
     def missing(self) -> str:
         """What is missing, in words: ``17 of 24 codes``."""
         if self.pictures == 0:
             return "the camera gave no picture"
-        if self.codes == 0:
-            return f"no code in {self.pictures} pictures"
         have, need = self.gathered.have, self.gathered.need
         if need:
-            return f"{have} of {need} codes"
+            return (
+                f"{have} of {need} codes{'; parts of two messages were seen: show one alone' if self.disputed else ''}"
+            )
         problem = "" if self.last_problem is None else f"; the last one: {self.last_problem.detail}"
+        if self.codes == 0:
+            return f"no code in {self.pictures} pictures{problem}"
         return f"no message in {self.codes} codes{problem}"
 
 
@@ -64,20 +69,9 @@ class Scanner:
         if picture is None:
             return []
         self._pictures += 1
-        try:
-            sights = self._eye.look(picture)
-        except QrError as error:
-            # The library failed on this one picture; the next one may be read.
-            self._problem = error
-            return []
-        self._codes += len(sights)
-        payloads = []
-        for sight in sights:
-            payload = self._collector.take(sight.text)
-            if payload is not None:
-                payloads.append(payload)
-        if sights:
-            self._note_rate()
+        payloads = self._collector.take_picture(self._texts(picture))
+        # Also after a picture without a code, or the rate would stay what it was when the last one was seen.
+        self._note_rate()
         return payloads
 
     def forget(self) -> None:
@@ -88,7 +82,19 @@ class Scanner:
     def seen(self) -> Seen:
         """How far it is."""
         problem = self._collector.last_problem or self._problem
-        return Seen(self._pictures, self._codes, self._collector.gathered, self._rate(), problem)
+        return Seen(
+            self._pictures, self._codes, self._collector.gathered, self._rate(), problem, self._collector.disputed
+        )
+
+    def _texts(self, picture: Picture) -> list[str]:
+        try:
+            sights = self._eye.look(picture)
+        except QrError as error:
+            # The library failed on this one picture; the next one may be read.
+            self._problem = error
+            return []
+        self._codes += len(sights)
+        return [sight.text for sight in sights]
 
     def _note_rate(self) -> None:
         now = self._clock()

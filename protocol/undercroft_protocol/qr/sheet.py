@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from undercroft_protocol.errors import QrSizeError
-from undercroft_protocol.qr.capacity import FIRST_VERSION, LAST_VERSION
+from undercroft_protocol.qr.capacity import LAST_VERSION, modules_of
 from undercroft_protocol.qr.picture import Matrix, Picture
 
 QUIET = 4
 MAX_CODES = 16
+LEAST_VERSION = 5
+"""Of a stream of codes: what smaller ones carry is hardly more than their headers."""
 
 _DARK, _LIGHT = b"\x00", b"\xff"
 
@@ -57,9 +59,9 @@ def best_grid(count: int, size: int, width: int, height: int) -> Grid:
 
 
 def largest_version(count: int, width: int, height: int) -> int | None:
-    """The largest version of which ``count`` codes fit on ``width`` x ``height`` pixels, None when none does."""
-    versions = range(LAST_VERSION, FIRST_VERSION - 1, -1)
-    return next((one for one in versions if best_grid(count, 17 + 4 * one, width, height).scale), None)
+    """The largest version (5 to 40) of which ``count`` codes fit on ``width`` x ``height`` pixels; None: none does."""
+    versions = range(LAST_VERSION, LEAST_VERSION - 1, -1)
+    return next((one for one in versions if best_grid(count, modules_of(one), width, height).scale), None)
 
 
 def size_of(codes: Sequence[Matrix]) -> int:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from undercroft_protocol.errors import QrSymbolError
 
 from .bbqr import MAGIC, BbqrSink, parse_header
+from .capacity import MOST_DIGITS
 from .fast import FastSink, fast_session
 from .stream import Format, SymbolSink
-from .texts import MAX_TEXT_CHARACTERS, PlainSink, PmofnSink, is_pmofn, plain_psbt, pmofn_part
+from .texts import PlainSink, PmofnSink, is_pmofn, plain_psbt, pmofn_part
 from .ur import UrSink, ur_stream
 
 
@@ -26,7 +27,7 @@ class StreamName:
 def sort_symbol(text: str, *, limit: int) -> StreamName:
     """The stream of a code. Raises QrError for what is in none of the formats."""
     # Attack: a reader's output of any length, to keep the parsers busy.
-    if len(text) > MAX_TEXT_CHARACTERS:
+    if len(text) > MOST_DIGITS:
         raise QrSymbolError("longer than any code")
     if text.isascii() and text.isdigit():
         return StreamName(Format.FAST, (fast_session(text),), own=True)

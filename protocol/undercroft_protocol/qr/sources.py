@@ -10,14 +10,17 @@ from undercroft_protocol.errors import QrError
 from .bbqr import BbqrSource
 from .capacity import capacity_alphanumeric
 from .fast import FastSource
+from .fast.symbol import SESSION_BYTES
 from .stream import Format, Payload, SymbolSource
 from .ur import UrSource
+from .ur.bytewords import CHECKSUM_BYTES
+from .ur.fountain import MAX_FRAGMENTS, MAX_SEQUENCE
 from .ur.kinds import WRITTEN
 
-_SESSION_BYTES: Final = 4
-_UR_FRAME_CHARACTERS: Final = len("UR:CRYPTO-ACCOUNT/") + len("4294967295-65535/")
-# Five integers and a byte string's head around the fragment (BCR-2020-005), and the CRC-32 of the bytewords.
-_UR_FRAME_BYTES: Final = 5 + 3 + 5 + 5 + 5 + 4
+_UR_FRAME_CHARACTERS: Final = len(f"UR:{max(WRITTEN.values(), key=len)}/{MAX_SEQUENCE}-{MAX_FRAGMENTS}/")
+# Before the fragment the heads of an array, of four integers (number, count, length, CRC-32) and of a byte string
+# (BCR-2020-005), behind it the CRC-32 of the bytewords.
+_UR_FRAME_BYTES: Final = 1 + (5 + 3 + 5 + 5) + 3 + CHECKSUM_BYTES
 
 
 def source_of(payload: Payload, *, version: int, entropy: Callable[[int], bytes]) -> SymbolSource:
@@ -28,7 +31,7 @@ def source_of(payload: Payload, *, version: int, entropy: Callable[[int], bytes]
     QrSizeError for a version (5 to 40) that is too small, QrError for what the format has no type for.
     """
     if payload.format is Format.FAST:
-        return FastSource(payload.data, version=version, session=entropy(_SESSION_BYTES))
+        return FastSource(payload.data, version=version, session=entropy(SESSION_BYTES))
     if payload.format is Format.BBQR:
         return BbqrSource(payload.kind, payload.data, characters=capacity_alphanumeric(version))
     if payload.kind not in WRITTEN:

@@ -10,13 +10,12 @@ import binascii
 import re
 from typing import Final
 
+from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import QrMessageError, QrSymbolError
 
+from .capacity import MOST_ALPHANUMERIC, MOST_DIGITS
 from .stream import Format, Gathered, Kind, Payload, SymbolSink
 
-PSBT_MAGIC: Final = b"psbt\xff"
-MAX_TEXT_CHARACTERS: Final = 7089
-"""What the largest code holds, in digits (ISO/IEC 18004)."""
 MAX_PMOFN_PARTS: Final = 99
 
 _PMOFN: Final = re.compile(r"p([0-9]+)of([0-9]+) (.*)", re.ASCII | re.DOTALL)
@@ -27,7 +26,6 @@ _HEX_MAGIC: Final = PSBT_MAGIC.hex()
 _BASE64_MAGIC: Final = "cHNidP"
 _BINARY_MAGIC: Final = PSBT_MAGIC.decode("latin-1")
 _BASE43: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ$*+-./:"
-_MAX_BASE43_CHARACTERS: Final = 4296
 _HEAD_CHARACTERS: Final = 16
 _MAGIC_NUMBER: Final = int.from_bytes(PSBT_MAGIC, "big")
 _BASE43_VALUES: Final = {character: value for value, character in enumerate(_BASE43)}
@@ -41,7 +39,7 @@ def is_pmofn(text: str) -> bool:
 def pmofn_part(text: str) -> tuple[int, int, str]:
     """M (1 to N), N (1 to 99) and the piece of base64. Raises QrSymbolError."""
     match = _PMOFN.fullmatch(text)
-    if match is None or len(text) > MAX_TEXT_CHARACTERS:
+    if match is None or len(text) > MOST_DIGITS:
         raise QrSymbolError("not of the form p1of3 and base64")
     # Attack: p1of1000000, for which a reader would make room; a number with zeros before it, a second way to write it.
     if _PMOFN_NUMBER.fullmatch(match[1]) is None or _PMOFN_NUMBER.fullmatch(match[2]) is None:
@@ -91,7 +89,7 @@ def plain_psbt(text: str, *, limit: int) -> bytes:
 
     Raises QrSymbolError for a text that is none of them, QrMessageError for one that begins as one and goes on badly.
     """
-    if len(text) > MAX_TEXT_CHARACTERS:
+    if len(text) > MOST_DIGITS:
         raise QrSymbolError("longer than any code")
     if text.startswith(_BINARY_MAGIC):
         return _checked(_from_binary(text), limit)
@@ -154,12 +152,7 @@ def _from_base64(text: str) -> bytes:
 def _from_base43(text: str) -> bytes:
     """The bytes of a PSBT in base43; nothing at all for any other text."""
     # A zero before the number is a second way to write it; a PSBT begins with a p, and needs none.
-    if (
-        not text
-        or len(text) > _MAX_BASE43_CHARACTERS
-        or text[0] == _BASE43[0]
-        or not _BASE43_VALUES.keys() >= set(text)
-    ):
+    if not text or len(text) > MOST_ALPHANUMERIC or text[0] == _BASE43[0] or not _BASE43_VALUES.keys() >= set(text):
         return b""
     # Attack: long foreign codes, each of which would cost tens of milliseconds: the first characters of a number say
     # how it begins.

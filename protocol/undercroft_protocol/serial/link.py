@@ -7,13 +7,12 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import serial
 
 from undercroft_protocol.errors import LinkError, LinkTimeoutError
-from undercroft_protocol.link import Link, Progress
+from undercroft_protocol.link import ClosingLink, Progress
 from undercroft_protocol.serial.machine import DEFAULT_MAX_MESSAGE_BYTES, Counters, LinkMachine
 from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, open_tty
 
@@ -21,7 +20,7 @@ _READ_BYTES = 65536
 _READS_PER_PUMP = 16
 
 
-class SerialLink(Link):
+class SerialLink(ClosingLink):
     """A `Link` over a serial line. Not for several threads at once.
 
     Blocking use: `send` and `receive`. In an event loop: wait until `fileno()` is ready for what
@@ -77,14 +76,6 @@ class SerialLink(Link):
             raise link._gone() from error
         return link
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the tty. What was not delivered is lost."""
         self._port.close()
@@ -103,7 +94,7 @@ class SerialLink(Link):
                 return
             if self._clock() >= deadline:
                 self._machine.cancel()
-                raise LinkTimeoutError(f"a message was not taken within {timeout:g} s")
+                raise LinkTimeoutError(f"a message was not taken within {timeout:.1f} s")
             self._wait(deadline)
 
     def receive(self, *, timeout: float, listening: bool = False) -> bytes:
@@ -121,7 +112,7 @@ class SerialLink(Link):
                 if self._ready:
                     break
                 if self._clock() >= deadline:
-                    raise LinkTimeoutError(f"no message came within {timeout:g} s")
+                    raise LinkTimeoutError(f"no message came within {timeout:.1f} s")
                 self._wait(deadline)
         finally:
             self._machine.watch(False)
@@ -166,11 +157,6 @@ class SerialLink(Link):
             return 0.0
         deadline = self._machine.next_deadline()
         return None if deadline is None else max(0.0, deadline - self._clock())
-
-    @property
-    def idle(self) -> bool:
-        """Nothing that was posted is waiting for its delivery."""
-        return self._machine.idle
 
     @property
     def counters(self) -> Counters:

@@ -264,6 +264,9 @@ class LinkMachine:
         # Attack: an acknowledgement of frames never sent is believed for those that come.
         if frame.sequence >= self._sequence or len(bitmap) * 8 > BITMAP_BITS:
             self._counters.malformed += 1
+            # Attack: an old frame, played again, looks like one far ahead, behind which the other side hears nothing.
+            if self._sequence <= frame.sequence < _NEW_SESSION_AT:
+                self._sequence = frame.sequence + 1
             return
         if frame.sequence == self._last_ping[0]:
             self._pulse.round_trip(self._clock() - self._last_ping[1])

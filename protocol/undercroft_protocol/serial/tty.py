@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import termios
 from pathlib import Path
 
 import serial
@@ -23,8 +24,8 @@ def check_device_path(path: str) -> None:
     if "://" in path:
         raise DevicePathError(f"{path!r} is a URL")
     # A relative name depends on the working directory; somebody else may have put a device there.
-    if not path.startswith("/") or "\0" in path:
-        raise DevicePathError(f"{path!r} is not an absolute path")
+    if not path.startswith("/") or not path.isprintable():
+        raise DevicePathError(f"{path!r} is not an absolute path that can be printed")
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError as error:
@@ -48,6 +49,8 @@ def open_tty(path: str, *, baudrate: int = DEFAULT_BAUDRATE) -> serial.Serial:
     except PermissionError as error:
         raise LinkError(f"{path} may not be opened; add this user to the group that owns it") from error
     except (serial.SerialException, OSError, ValueError) as error:
+        if isinstance(error.__context__, termios.error):
+            raise DevicePathError(f"{path} is not a tty") from error
         raise LinkError(f"{path} cannot be opened; is another program using it? ({error})") from error
     # Between the check and the opening the path may have been pointed elsewhere.
     if not (stat.S_ISCHR(os.fstat(port.fileno()).st_mode) and os.isatty(port.fileno())):

@@ -11,7 +11,7 @@ from appliance.coordinator import good_psbt
 from appliance.keeper.keeper_support import PATIENCE_SECONDS, Bench
 from undercroft_appliance.devtools.read_log import verify_log
 from undercroft_appliance.internal import Codes, Command, Inbound, Outbound, Question, Way
-from undercroft_appliance.keeper import psbts
+from undercroft_appliance.keeper import log, psbts
 from undercroft_appliance.keeper.wires import FromPort
 from undercroft_protocol.bitcoin.psbt_records import MAGIC
 from undercroft_protocol.messages import LockRequest, LogFile, RefusalReply, StatusReport, StatusRequest, open_reply
@@ -74,6 +74,20 @@ def test_the_owner_takes_the_log_out_as_codes_and_it_proves_itself(bench: Bench)
     assert "sealed: undercroft qr scan" in "\n".join(bench.last_notice("Log").lines)
 
 
+def test_of_a_long_log_the_newest_entries_go_out_as_codes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_REPLY_BYTES", 1000)
+    bench.armed()
+    bench.command("log")
+    shown = to_port(bench)
+    assert isinstance(shown, Codes)
+    file = LogFile.from_bytes(shown.data)
+    _, (seal,) = verify_log(file)
+    numbers = [entry.number for entry in file.entries]
+    assert numbers == list(range(seal.length - len(numbers), seal.length))
+    assert 0 < len(numbers) < seal.length
+    assert sum(len(entry.to_bytes()) for entry in file.entries) <= 1000
+
+
 def test_a_locked_appliance_shows_no_log_as_codes_and_says_why(bench: Bench) -> None:
     bench.command("log")
     assert "no key is open" in bench.last_notice("Log").lines[-1]
@@ -100,3 +114,13 @@ def test_attack_whoever_comes_after_a_lock_reads_no_reply_of_before(bench: Bench
         bench.clock.seconds += POLICY.activation_seconds
         bench.keeper.tick()
     assert to_port(bench) == Codes(b"")
+
+
+def test_the_reply_to_a_lock_goes_the_way_it_was_asked_after_the_screen_was_blanked(bench: Bench) -> None:
+    bench.armed()
+    bench.host.send(Inbound(bench.sealed(LockRequest()), Way.FAST))
+    bench.keeper.run()
+    assert to_port(bench) == Codes(b"")
+    answer = to_port(bench)
+    assert isinstance(answer, Outbound)
+    assert answer.way == Way.FAST

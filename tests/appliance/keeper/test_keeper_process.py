@@ -21,12 +21,9 @@ from appliance.builders import (
     HEIGHT,
     PAID_SATS,
     POLICY,
-    RISK,
     UTC,
-    VAULT,
     clearance,
     previous_transaction,
-    public,
 )
 from appliance.keeper.keeper_support import PATIENCE_SECONDS, WILLING
 from undercroft_appliance.channel import Channel
@@ -36,7 +33,8 @@ from undercroft_appliance.internal import Answer, Inbound, Notice, Outbound, Pas
 from undercroft_appliance.keeper import __main__ as keeper_main
 from undercroft_appliance.keeper import birth
 from undercroft_appliance.keeper.owner import TURN_TITLE
-from undercroft_protocol import cose
+from undercroft_demo.played_host import PlayedHost
+from undercroft_demo.played_keys import owner_of, quorum_of
 from undercroft_protocol.bitcoin.sighash import SegwitV0Sighash
 from undercroft_protocol.bitcoin.signature import verify_ecdsa
 from undercroft_protocol.bitcoin.transaction import Outpoint, Transaction, TxInput, TxOutput
@@ -55,24 +53,14 @@ from undercroft_protocol.messages import (
     Done,
     GrantRequest,
     LockRequest,
-    Message,
     Output,
-    Owner,
     Policy,
     PolicyApproval,
     PolicyOffer,
     Quorum,
     QuorumOffer,
-    ReplyHeader,
-    RequestHeader,
-    StatementReply,
-    StatusReport,
-    StatusRequest,
     TransactionRequest,
-    Value,
-    open_reply,
     open_statement,
-    seal_request,
 )
 
 PASSPHRASE = b"correct horse battery staple\n"
@@ -86,9 +74,7 @@ class Device:
     def __init__(self, name: str, site: str, region: str) -> None:
         self.answers = {**WILLING, "Your name": name, "Your site": site, "Your region": region}
         self.answers["At which site are you?"] = site
-        self.sequence = 0
-        self.activation_id = bytes(16)
-        self.quorum_id: bytes | None = None
+        self.host = PlayedHost(self._carry, now=lambda: UTC)
         master, terminal = pty.openpty()
         port, keeper_port = socket.socketpair()
         panel, keeper_panel = socket.socketpair()
@@ -116,7 +102,7 @@ class Device:
         assert self.process.wait(PATIENCE_SECONDS) == HANDED_OVER
         self._close_stderr()
         self.process = self._started()
-        self.begin()
+        self.host.meet()
 
     def _live(self) -> None:
         while True:
@@ -135,23 +121,11 @@ class Device:
             elif isinstance(message, Notice) and message.title == birth.TITLE_DICE and "taken:" in message.lines[0]:
                 os.write(self._master, DICE)
 
-    def ask(self, body: Value) -> Message[ReplyHeader]:
-        self.sequence += 1
-        header = RequestHeader(self.quorum_id, self.activation_id, self.sequence, UTC + 3600)
-        data = seal_request(header, body, public(VAULT), lambda data: bytes(VAULT.sign(data).signature))
-        self._port.send(Inbound(data))
+    def _carry(self, request: bytes) -> bytes:
+        self._port.send(Inbound(request))
         answer = self._port.receive(PATIENCE_SECONDS)
         assert isinstance(answer, Outbound)
-        return open_reply(answer.data, None)
-
-    def statement(self, body: Value) -> bytes:
-        reply = self.ask(body).body
-        assert isinstance(reply, StatementReply), reply
-        return reply.statement
-
-    def begin(self) -> None:
-        self.sequence = 0
-        self.activation_id = self.ask(StatusRequest()).header.activation_id
+        return answer.data
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -182,51 +156,44 @@ def devices() -> Iterator[tuple[Device, ...]]:
 def test_three_keepers_make_a_quorum_two_are_armed_and_sign(devices: tuple[Device, ...]) -> None:
     declared = []
     for device in devices:
-        device.begin()
-        data = device.statement(DeclareRequest("regtest"))
-        declared.append(Declaration.from_bytes(_payload(data)))
+        device.host.meet()
+        declared.append(device.host.statement(Declaration, DeclareRequest("regtest"))[1])
         device.follow()
-    owners = sorted(
-        (Owner(one.name, one.site, one.region, one.fingerprint, one.xpub, one.identity) for one in declared),
-        key=lambda owner: owner.xpub,
-    )
-    quorum = Quorum("regtest", 2, tuple(owners), public(VAULT), public(RISK), UTC)
+    quorum = quorum_of((owner_of(one) for one in declared), UTC)
     envelopes = []
     for device, one in zip(devices, declared, strict=True):
-        device.quorum_id = quorum.id
-        accepted = open_statement(Acceptance, device.statement(QuorumOffer(quorum, one.envelope)), (one.identity,))[0]
+        device.host.quorum_id = quorum.id
+        statement, accepted = device.host.statement(Acceptance, QuorumOffer(quorum, one.envelope))
+        open_statement(Acceptance, statement, (one.identity,))
         envelopes.append(accepted.envelope)
     policy = _policy(quorum.id)
-    approvals = tuple(device.statement(PolicyOffer(policy)) for device in devices[:2])
+    approvals = tuple(device.host.statement(PolicyApproval, PolicyOffer(policy))[0] for device in devices[:2])
     for data in approvals:
         assert open_statement(PolicyApproval, data, quorum.identities)[0].policy_hash == policy.hash
     first, second = devices[:2]
     asked = []
     for device, envelope in zip((first, second), envelopes, strict=False):
-        assert device.ask(LockRequest()).body == Done("empty")
+        assert device.host.ask(Done, LockRequest()) == Done("empty")
         device.follow()
-        asked.append(device.statement(ActivateRequest(quorum, envelope, policy, approvals, UTC, None)))
+        activate = ActivateRequest(quorum, envelope, policy, approvals, UTC, None)
+        asked.append(device.host.statement(ActivationRequest, activate)[0])
         open_statement(ActivationRequest, asked[-1], quorum.identities)
     for granter, grantee, request in ((first, second, asked[1]), (second, first, asked[0])):
-        granted = granter.statement(GrantRequest(request))
+        granted, _ = granter.host.statement(ActivationGrant, GrantRequest(request))
         open_statement(ActivationGrant, granted, quorum.identities)
-        assert grantee.ask(ArmRequest(granted)).body == Done("armed")
+        assert grantee.host.ask(Done, ArmRequest(granted)) == Done("armed")
     batch, digest = _batch(quorum, policy.hash)
     for device, one in zip((first, second), declared, strict=False):
-        reply = device.ask(batch).body
-        assert isinstance(reply, BatchReply), reply
-        (verdict,) = reply.verdicts
+        (verdict,) = device.host.ask(BatchReply, batch).verdicts
         key = next(c.xpub for c in quorum.descriptor().cosigners if c.xpub.serialize() == one.xpub)
         verify_ecdsa(key.child(0).child_public_key(3), digest, verdict.signatures[0])
-        status = device.ask(StatusRequest()).body
-        assert isinstance(status, StatusReport)
-        assert status.state == "armed"
+        assert device.host.meet().state == "armed"
     assert [device.end() for device in devices] == [0, 0, 0]
 
 
 def test_a_keeper_ends_with_a_line_without_data_when_its_port_is_gone() -> None:
     device = Device(*PLACES[0])
-    device.begin()
+    device.host.meet()
     device._port.close()
     device._inherited[0].close()
     assert device.process.wait(PATIENCE_SECONDS) == OTHER_GONE
@@ -245,10 +212,6 @@ def test_attack_a_port_that_reads_nothing_does_not_hold_the_keeper_up(monkeypatc
         channel.send(Outbound(bytes(4_000_000)))
     channel.close()
     port_end.close()
-
-
-def _payload(statement: bytes) -> bytes:
-    return cose.read(statement).payload
 
 
 def _policy(quorum_id: bytes) -> Policy:

@@ -15,11 +15,17 @@ import pytest
 
 from appliance.port.codes_support import HEIGHT, PSBT, WIDTH, Outside, fast
 from appliance.port.port_support import PATIENCE_SECONDS, Port
+from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.internal import Codes, Inbound, Outbound, Way
+from undercroft_appliance.port import codes
+from undercroft_appliance.port.__main__ import MOST_MEMORY_BYTES
 from undercroft_appliance.port.relay import MAX_WAITING
 from undercroft_demo.cable import Cable
 from undercroft_protocol.messages.codec import Value
 from undercroft_protocol.qr.camera.y4m_stream import header
+from undercroft_protocol.qr.eye import Sight
+from undercroft_protocol.qr.eye.zxing import ZxingEye
+from undercroft_protocol.qr.picture import Picture
 from undercroft_protocol.qr.stream import Format, Kind, Payload
 from undercroft_protocol.serial import SerialLink
 
@@ -211,6 +217,21 @@ def test_a_camera_that_cannot_be_opened_ends_the_port_with_its_reason(
     port.close()
 
 
+class Blind(ZxingEye):
+    """As a library that draws or reads otherwise than the one that was tested."""
+
+    def look(self, picture: Picture) -> list[Sight]:
+        return []
+
+
+def test_what_cannot_read_its_own_codes_is_found_at_the_start(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "ZxingEye", Blind)
+    with pytest.raises(ConfigurationError, match="cannot be drawn and read"):
+        codes.Codes.opened(outside.options[1], outside.options[3], print).__enter__()
+
+
 TRIES = """
 import os, socket, sys
 from undercroft_appliance.port.codes import Codes
@@ -245,6 +266,8 @@ def test_behind_its_walls_the_port_has_one_thread_little_memory_and_no_numpy(out
     assert status["Seccomp"].strip() == "2"
     assert status["NoNewPrivs"].strip() == "1"
     assert int(status["VmHWM"].split()[0]) < 200_000
+    limits = (process / "limits").read_text().splitlines()
+    assert next(line.split()[3:5] for line in limits if line.startswith("Max data")) == [str(MOST_MEMORY_BYTES)] * 2
     loaded = (process / "maps").read_text()
     assert "zxingcpp" in loaded
     assert "numpy" not in loaded

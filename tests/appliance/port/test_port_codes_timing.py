@@ -98,11 +98,31 @@ def test_the_same_psbt_is_taken_once_while_it_is_shown_and_again_after_a_pause(s
     assert stand.pumped(UR_PSBT) == [Inbound(PSBT, Way.UR)]
 
 
+def test_attack_a_psbt_that_stays_in_sight_is_one_refusal_also_where_it_follows_a_reply(stand: Stand) -> None:
+    stand.codes.post(b"the reply to another", Way.FAST)
+    assert stand.pumped(UR_PSBT) == [Inbound(PSBT, Way.UR)]
+    stand.codes.post(b"\xd2refused", Way.UR)
+    for _ in range(50):
+        assert stand.pumped(UR_PSBT, after=0.1) == []
+        assert lit(stand)
+    assert stand.pumped(UR_PSBT, after=SHOWN_SECONDS) == []
+    assert not lit(stand)
+
+
 @pytest.mark.parametrize("format_", [Format.UR, Format.BBQR])
 def test_attack_what_is_no_message_is_not_handed_on(stand: Stand, format_: Format) -> None:
     for kind in (Kind.BYTES, Kind.PSBT):
         taken = stand.pumped(Payload(format_, kind, PSBT))
         assert bool(taken) is (kind is Kind.PSBT)
+
+
+@pytest.mark.parametrize("format_", [Format.UR, Format.BBQR])
+def test_attack_a_request_that_is_announced_as_a_psbt_is_not_handed_on(stand: Stand, format_: Format) -> None:
+    assert stand.pumped(Payload(format_, Kind.PSBT, b"\xd2request")) == []
+
+
+def test_attack_a_message_without_content_is_not_handed_on(stand: Stand) -> None:
+    assert stand.pumped(Payload(Format.FAST, Kind.MESSAGE, b"")) == []
 
 
 def test_attack_a_picture_on_which_the_reader_fails_costs_no_more_than_itself(stand: Stand) -> None:

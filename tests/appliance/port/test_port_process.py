@@ -14,11 +14,12 @@ import pytest
 
 from appliance.port.port_support import PATIENCE_SECONDS, Port
 from undercroft_appliance.endings import OTHER_GONE
-from undercroft_appliance.internal import Inbound, Notice, Outbound
+from undercroft_appliance.internal import Codes, Inbound, Notice, Outbound, Way
 from undercroft_appliance.port.carriers import MAX_CARRIED_BYTES
 from undercroft_appliance.port.relay import MAX_WAITING
 from undercroft_demo.cable import Cable
 from undercroft_protocol.errors import LinkError
+from undercroft_protocol.messages.codec import Value
 from undercroft_protocol.serial import SerialLink
 
 
@@ -124,8 +125,13 @@ def test_the_port_ends_when_the_keeper_does(port: Port) -> None:
     assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
 
 
-def test_a_message_that_is_none_for_a_port_ends_it(port: Port) -> None:
-    port.keeper.send(Notice("title", ()))
+@pytest.mark.parametrize(
+    "message",
+    [Notice("title", ()), Outbound(b"reply", Way.UR), Codes(b"log"), Codes(b"")],
+    ids=["none", "reply", "log", "blank"],
+)
+def test_a_message_that_is_none_for_a_port_without_codes_ends_it(port: Port, message: Value) -> None:
+    port.keeper.send(message)
     assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
 
 

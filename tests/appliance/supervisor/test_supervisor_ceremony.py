@@ -29,7 +29,7 @@ def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]
     arm_pair(places)
     pair = places[:2]
     for place, (name, site, _) in zip(pair, PEOPLE[:2], strict=True):
-        status = place.meet()
+        status = place.host.meet()
         assert (status.state, status.owner, status.site) == (ARMED, name, site)
         assert f"test passphrase of {name}" not in place.owner.transcript
         assert place.owner.unanswered == []
@@ -37,7 +37,7 @@ def test_three_owners_make_keys_agree_and_arm_two_appliances(places: list[Place]
         place.owner.wait_for("Nothing is held", LONG_SECONDS)
         place.owner.lock()
         place.owner.wait_for(r"--- Locked -[\s\S]*by the owner", LONG_SECONDS)
-        assert place.meet().state == "empty"
+        assert place.host.meet().state == "empty"
 
 
 def test_attack_an_owner_who_sees_another_quorum_code_declines(places: list[Place]) -> None:
@@ -45,19 +45,19 @@ def test_attack_an_owner_who_sees_another_quorum_code_declines(places: list[Plac
     quorum = formed(declarations)
     place = places[0]
     place.owner.expected_quorum_code = grouped_code(bytes(32))
-    place.quorum_id = quorum.id
-    place.meet()
-    place.ask(RefusalReply, QuorumOffer(quorum, declarations[place.owner.name].envelope))
-    assert place.meet().state == "empty"
+    place.host.quorum_id = quorum.id
+    place.host.meet()
+    place.host.ask(RefusalReply, QuorumOffer(quorum, declarations[place.owner.name].envelope))
+    assert place.host.meet().state == "empty"
 
 
 def test_attack_an_owner_who_types_a_wrong_passphrase_opens_nothing(places: list[Place]) -> None:
     declarations = declared(places)
     quorum = formed(declarations)
     place = places[0]
-    place.quorum_id = quorum.id
-    place.meet()
+    place.host.quorum_id = quorum.id
+    place.host.meet()
     place.owner.passphrase = "not the passphrase of this test"
-    place.ask(RefusalReply, QuorumOffer(quorum, declarations[place.owner.name].envelope))
+    place.host.ask(RefusalReply, QuorumOffer(quorum, declarations[place.owner.name].envelope))
     place.owner.wait_for(r"(?s)(Wrong passphrase.*){3}", 10)
-    assert place.meet().state == "empty"
+    assert place.host.meet().state == "empty"

@@ -16,14 +16,13 @@ from appliance.builders import HEIGHT, change, clearance, previous_transaction
 from appliance.supervisor.supervisor_support import (
     LONG_SECONDS,
     PEOPLE,
-    VAULT_KEY,
     Place,
     appliances,
     arm_pair,
 )
-from message_examples import RISK, VAULT, signer
 from undercroft_appliance.endings import EXIT_CODES
 from undercroft_appliance.sandbox.process import USERS
+from undercroft_demo.played_keys import RISK
 from undercroft_protocol.messages import (
     EMPTY,
     SIGNED,
@@ -37,12 +36,10 @@ from undercroft_protocol.messages import (
     Policy,
     Quorum,
     RefusalReply,
-    RequestHeader,
     StatusReport,
     StatusRequest,
     TransactionRequest,
     open_reply,
-    seal_request,
 )
 
 PARTS = ("keeper", "panel", "port")
@@ -76,8 +73,8 @@ def pids(place: Place) -> dict[str, int]:
 
 
 def declare(place: Place) -> None:
-    place.meet()
-    place.statement(Declaration, DeclareRequest("regtest"))
+    place.host.meet()
+    place.host.statement(Declaration, DeclareRequest("regtest"))
 
 
 # The change-over.
@@ -86,28 +83,27 @@ def declare(place: Place) -> None:
 def test_after_a_key_was_open_a_fresh_keeper_goes_on_and_the_rest_stays(place: Place) -> None:
     before, since = pids(place), place.owner.mark()
     declare(place)
-    first = place.activation_id
+    first = place.host.activation_id
     place.owner.wait_for(r"--- Ready -", LONG_SECONDS, since=since)
-    place.meet()
+    place.host.meet()
     after = pids(place)
     assert after["keeper"] != before["keeper"]
     assert (after["panel"], after["port"]) == (before["panel"], before["port"])
-    assert place.activation_id != first
+    assert place.host.activation_id != first
     place.owner.command("status")
-    place.owner.wait_for(f"State empty, activation {place.activation_id.hex()}", LONG_SECONDS)
+    place.owner.wait_for(f"State empty, activation {place.host.activation_id.hex()}", LONG_SECONDS)
     # A lock of an appliance that held nothing since needs no other process.
-    place.ask(Done, LockRequest())
-    place.meet()
+    place.host.ask(Done, LockRequest())
+    place.host.meet()
     assert pids(place) == after
 
 
 def test_every_request_that_comes_during_the_change_over_is_answered(place: Place) -> None:
     """The host does not wait for answers: some reach the old keeper, some wait for the new one, none is lost."""
-    place.meet()
-    headers = [RequestHeader(None, place.activation_id, number, int(time.time()) + 600) for number in range(1, 41)]
+    place.host.meet()
     bodies = [DeclareRequest("regtest"), *[LockRequest()] * 20, *[StatusRequest()] * 19]
-    for header, body in zip(headers, bodies, strict=True):
-        place.link.send(seal_request(header, body, VAULT_KEY, signer(VAULT)), timeout=LONG_SECONDS)
+    for body in bodies:
+        place.link.send(place.host.request(body), timeout=LONG_SECONDS)
         if isinstance(body, DeclareRequest):
             # The rest begins when the owner is through with it, at the time of the change.
             place.owner.wait_for(r"--- Key made and declared -", LONG_SECONDS)
@@ -119,12 +115,12 @@ def test_every_request_that_comes_during_the_change_over_is_answered(place: Plac
     last = given[-1].header.activation_id
     stale = [one.body for one in given if one.header.activation_id == last and not isinstance(one.body, StatusReport)]
     assert all(isinstance(body, RefusalReply) for body in stale)
-    assert place.meet().state == EMPTY
+    assert place.host.meet().state == EMPTY
 
 
 def test_attack_a_fault_of_the_keeper_is_no_lock_and_ends_the_appliance(place: Place) -> None:
     declare(place)
-    place.meet()
+    place.host.meet()
     for number in (signal.SIGSYS, signal.SIGSEGV):
         os.kill(place.device.pid_of("keeper"), number)
         wait_off(place)
@@ -179,7 +175,7 @@ def test_attack_every_process_stands_behind_its_walls_before_and_after_a_change(
         assert int(supervisor["CapBnd"], 16).bit_count() <= 6
         place.owner.wait_for(f"Keeper: own user {USERS['keeper']}; seccomp; Landlock", LONG_SECONDS)
         declare(place)
-        place.meet()
+        place.host.meet()
 
 
 # Death at a bad moment.
@@ -193,9 +189,8 @@ def at_the_passphrase(place: Place) -> None:
         return "use"
 
     place.owner.rules.insert(0, (r"^Key\n", goes_away))
-    place.meet()
-    header = RequestHeader(None, place.activation_id, 1, int(time.time()) + 600)
-    place.link.send(seal_request(header, DeclareRequest("regtest"), VAULT_KEY, signer(VAULT)), timeout=LONG_SECONDS)
+    place.host.meet()
+    place.link.send(place.host.request(DeclareRequest("regtest")), timeout=LONG_SECONDS)
     place.owner._thread.join(LONG_SECONDS)
     until(lambda: not echoes(place))
     os.write(place.device.master_fd, b"half of a test passph")
@@ -243,9 +238,7 @@ def large_batch(quorum: Quorum, policy: Policy, first: int) -> BatchRequest:
 
 def send(place: Place, batch: BatchRequest) -> float:
     """Send it; returns when it was delivered (monotonic seconds)."""
-    place.sequence += 1
-    header = RequestHeader(place.quorum_id, place.activation_id, place.sequence, int(time.time()) + 600)
-    place.link.send(seal_request(header, batch, VAULT_KEY, signer(VAULT)), timeout=LONG_SECONDS)
+    place.link.send(place.host.request(batch), timeout=LONG_SECONDS)
     return time.monotonic()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +18,14 @@ from exchange import Ticking
 from psbt_examples import PsbtAppliance, signed_by, unsigned_psbt
 from scripted_appliance import NAMES, cleared_payment, found, request_of
 from undercroft_host.cli import app as cli_app
+from undercroft_host.cli.live import LiveLine
 from undercroft_host.cli.main import cli
 from undercroft_host.config import Config, QrDesk, load_config
 from undercroft_host.desk.carry import Courier
 from undercroft_host.desk.links import open_link
-from undercroft_host.errors import ConfigurationProblem
-from undercroft_protocol.errors import CameraError
-from undercroft_protocol.link import Link
+from undercroft_host.errors import ApplianceUnplugged, ConfigurationProblem
+from undercroft_protocol.errors import CameraError, LinkError
+from undercroft_protocol.link import Link, Progress
 from undercroft_protocol.link_folder import LinkFolder
 from undercroft_protocol.messages import BatchRequest, LogRequest, StatusRequest
 
@@ -106,6 +107,25 @@ def test_appliances_before_one_camera_are_stopped_one_after_the_other(
     assert most == [1, 1, 1]
 
 
+def test_one_camera_under_two_names_is_still_one(desk: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    present: list[str] = []
+    most: list[int] = []
+
+    def opened(link: str, *_: object, **__: object) -> Link:
+        if link.startswith("qr"):
+            present.append(link)
+            time.sleep(0.1)
+            most.append(len(present))
+            present.remove(link)
+        raise ApplianceUnplugged(link)
+
+    desk.run("appliance", "add", "dave", "--link", "qr")
+    desk.run("appliance", "add", "erin", "--link", "qr:/dev/video0,/dev/tty9")
+    monkeypatch.setattr(cli_app, "open_link", opened)
+    desk.run("freeze", "--by-vault", "drill", code=7)
+    assert most == [1, 1]
+
+
 def test_an_appliance_that_is_reached_by_files_does_not_hold_up_a_freeze(desk: Line, tmp_path: Path) -> None:
     desk.run("appliance", "add", "dave", "--link", f"file:{tmp_path}")
     error = desk.error("freeze", "--by-vault", "drill", code=7)
@@ -180,6 +200,19 @@ def test_a_payment_is_signed_by_files_alone(desk: Line, stick: Path, clock: Tick
     assert len(list(stick.glob("*.reply"))) == 6
 
 
+def test_attack_a_file_in_the_replys_place_that_is_none_is_an_alarm(desk: Line, stick: Path) -> None:
+    def answer() -> None:
+        while not (requests := list(stick.glob("*.request"))):
+            time.sleep(0.02)
+        requests[0].with_suffix(".reply").write_bytes(b"something else\n")
+
+    with ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(answer)
+        error = desk.error("appliance", "show", "alice", "--link", f"file:{stick}", code=8)
+        answering.result()
+    assert "find out who put it there" in error["message"]
+
+
 def test_a_request_that_nobody_carried_is_taken_back(desk: Line, stick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undercroft_host.link_text.FileText.patience_seconds", 0)
     monkeypatch.setattr("undercroft_host.desk.talk.STATUS_SECONDS", 0.3)
@@ -192,13 +225,33 @@ def test_carry_delivers_psbts_from_a_machine_without_a_home_and_says_what_it_did
     (stick / "payout.psbt").write_bytes(psbt)
     (stick / "bad.psbt").write_bytes(b"hello")
     bare = Line(stick / "no home", desk.appliances)
-    rows = bare.json("carry", str(stick), "--to", "serial:/dev/alice")
+    rows = bare.json("carry", str(stick), "--to", "serial:/dev/alice", code=1)
     assert [(row["request"], row["reply"]) for row in rows] == [
         ("bad.psbt", None),
         ("payout.psbt", "payout.signed.psbt"),
     ]
     assert (stick / "payout.signed.psbt").read_bytes() == signed_by("alice", psbt)
-    assert bare.json("carry", str(stick), "--to", "serial:/dev/alice") == [rows[0]]
+    assert bare.json("carry", str(stick), "--to", "serial:/dev/alice", code=1) == [rows[0]]
+    (stick / "bad.psbt").unlink()
+    assert bare.json("carry", str(stick), "--to", "serial:/dev/alice") == []
+
+
+def test_a_script_hears_by_the_exit_code_that_a_file_was_not_delivered(desk: Line, stick: Path) -> None:
+    (stick / "payout.psbt").write_bytes(unsigned_psbt(0).serialize())
+    (stick / "bad.psbt").write_bytes(b"hello")
+    error = desk.error("carry", str(stick), "--to", "serial:/dev/alice", code=1)
+    assert "1 of 2 files was not delivered" in error["message"]
+    assert (stick / "payout.signed.psbt").exists()
+
+
+def test_a_file_that_becomes_whole_while_carry_waits_is_no_failure(desk: Line, stick: Path) -> None:
+    psbt = unsigned_psbt(0).serialize()
+    (stick / "payout.psbt").write_bytes(psbt[:-7])
+    bringing = threading.Timer(0.3, (stick / "payout.psbt").write_bytes, (psbt,))
+    bringing.start()
+    rows = desk.json("carry", str(stick), "--to", "serial:/dev/alice", "--wait", "2")
+    bringing.join()
+    assert [(row["reply"], row["problem"]) for row in rows] == [("payout.signed.psbt", None)]
 
 
 def test_carry_waits_for_what_comes_into_the_folder(desk: Line, stick: Path) -> None:
@@ -209,7 +262,7 @@ def test_carry_waits_for_what_comes_into_the_folder(desk: Line, stick: Path) -> 
     bringing = threading.Thread(target=later)
     bringing.start()
     (stick / "bad.psbt").write_bytes(b"hello")
-    result = desk.run("carry", str(stick), "--to", "serial:/dev/alice", "--wait", "2", "--json")
+    result = desk.run("carry", str(stick), "--to", "serial:/dev/alice", "--wait", "2", "--json", code=1)
     bringing.join()
     assert [row["reply"] for row in json.loads(result.stdout)] == [None, "payout.signed.psbt"]
     assert result.stderr.count("magic bytes are missing") == 1
@@ -273,6 +326,66 @@ def test_carry_wants_a_folder_and_an_appliance(desk: Line, stick: Path) -> None:
     assert error["message"].startswith(f"This failed: {stick / 'none'} cannot be opened")
     stick.chmod(0o777)
     assert "chmod" in desk.error("carry", str(stick), "--to", "serial:/dev/alice", code=1)["message"]
+
+
+# --- how far a long message is ---------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def told(live: LiveLine, clock: Clock, *, sent: int, received: int = 0) -> None:
+    clock.now += 0.5
+    live.moved(Progress(sent, 60_000, received, 30_000 if received else 0))
+
+
+def test_whoever_waits_before_a_terminal_sees_how_far_a_long_message_is_and_that_it_arrived(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    clock = Clock()
+    with LiveLine(clock=clock) as live:
+        told(live, clock, sent=0)
+        told(live, clock, sent=30_000)
+        live.moved(Progress(60_000, 60_000, 0, 0))
+        told(live, clock, sent=60_000, received=12_000)
+    said = capsys.readouterr().err.split("\r\x1b[K")
+    assert said == [
+        "",
+        "sent 0 of 60 kB",
+        "sent 30 of 60 kB",
+        "sent 60 kB, waiting for the answer",
+        "received 12 of 30 kB",
+        "",
+    ]
+
+
+def test_a_log_hears_rarely_of_a_long_message_and_nobody_of_a_short_one(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with LiveLine(clock=clock) as live:
+        for number in range(50):
+            told(live, clock, sent=1200 * number)
+        live.moved(Progress(60_000, 60_000, 0, 0))
+        clock.now += 100
+        live.moved(Progress(300, 600, 0, 0))
+    assert capsys.readouterr().err == "sent 22 of 60 kB\nsent 46 of 60 kB\n"
+
+
+def test_a_serial_line_tells_the_command_how_far_it_is(desk: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def opened(path: str, *, on_progress: Callable[[Progress], None]) -> Link:
+        asked.append(on_progress)
+        raise LinkError(path)
+
+    monkeypatch.setattr(cli_app, "open_link", open_link)
+    monkeypatch.setattr("undercroft_host.desk.links.SerialLink.open", opened)
+    desk.error("appliance", "show", "alice", code=7)
+    assert [getattr(one, "__func__", None) for one in asked] == [LiveLine.moved]
 
 
 # --- the desk's camera and screen -------------------------------------------------------------------------------

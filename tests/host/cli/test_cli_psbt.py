@@ -115,6 +115,7 @@ def test_the_quorum_is_exported_as_other_wallets_import_it(
         ("--form", "account"),
         ("--form", "account", "--owner", "mallory"),
         ("--form", "output", "--owner", "alice"),
+        ("--owner", "alice"),
         ("--form", "coldcard", "--name", "two\nlines"),
         ("--form", "electrum"),
     ],

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
-import pty
 import random
-import select
 import subprocess
 import sys
-import termios
 import threading
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageSequence
 
 from cli_support import Line
+from films import film, read_back
 from psbt_examples import unsigned_psbt
 from scripted_appliance import QUORUM
 from undercroft_demo.fetched import lend_zbar
-from undercroft_demo.terminal_picture import TerminalPicture
 from undercroft_host.codes import shown
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.camera.y4m_stream import frame, header
-from undercroft_protocol.qr.collector import Collector
 from undercroft_protocol.qr.draw import draw_alike
-from undercroft_protocol.qr.eye import eye_by_name
 from undercroft_protocol.qr.picture import Picture
 from undercroft_protocol.qr.sheet import picture_of, tight_picture
 from undercroft_protocol.qr.sources import source_of
@@ -40,29 +32,6 @@ from undercroft_protocol.qr.ur.registry import OutputDescriptor
 
 PSBT = unsigned_psbt(0).serialize()
 MESSAGE = random.Random(1).randbytes(2000)
-
-
-def film(path: Path, *payloads: Payload, spoiled: Sequence[int] = (), width: int = 320, height: int = 240) -> str:
-    """A video file that shows these payloads one after the other; the text of the camera that plays it."""
-    pictures = []
-    for payload in payloads:
-        source = source_of(payload, version=10, entropy=random.Random(2).randbytes)
-        for at in range(source.count + len(spoiled)):
-            codes = draw_alike([source.next_symbol()], version=12)
-            pictures.append(picture_of(codes, width=width, height=height))
-            if at in spoiled:
-                pictures[-1] = Picture(width, height, bytes(width * height))
-    path.write_bytes(header(width, height, 30) + b"".join(frame(picture) for picture in pictures))
-    return f"y4m:{path}"
-
-
-def read_back(pictures: Sequence[Picture]) -> Payload:
-    collector, eye = Collector(limit=1_000_000), eye_by_name("zxing")
-    for picture in pictures:
-        for sight in eye.look(picture):
-            if (payload := collector.take(sight.text)) is not None:
-                return payload
-    raise AssertionError(f"nothing whole: {collector.gathered}")
 
 
 @pytest.fixture
@@ -159,6 +128,31 @@ def test_codes_that_do_not_come_in_time_are_told_with_what_is_missing(bare: Line
         player.join()
     assert error["code"] == "codes-missing"
     assert f"1 of {source.count} codes within 3 s" in error["message"]
+
+
+def test_a_camera_that_gives_no_picture_is_not_told_to_be_held_steady(bare: Line, tmp_path: Path) -> None:
+    fifo = tmp_path / "camera"
+    os.mkfifo(fifo)
+    error = bare.error("qr", "scan", "--camera", f"y4m:{fifo}", "--timeout", "1", code=7)
+    assert error["code"] == "camera"
+    assert "within 1 s" in error["message"]
+    assert "--camera" in error["hint"]
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_without_stdout_or_stderr_a_scan_is_told_or_done_but_never_lost(tmp_path: Path, closed: int) -> None:
+    camera = film(tmp_path / "film", Payload(Format.FAST, Kind.MESSAGE, MESSAGE))
+    out = ["--out", str(tmp_path / "out")] if closed == 2 else []
+    program = [sys.executable, "-c", "from undercroft_host.cli.main import main; main()"]
+    command = ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *program, "qr", "scan", "--camera", camera, *out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if closed == 2:
+        assert done.returncode == 0
+        assert (tmp_path / "out").read_bytes() == MESSAGE
+    else:
+        assert done.returncode == 2
+        assert "--out" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -279,152 +273,3 @@ def test_the_desk_of_the_configuration_is_used_where_there_is_a_home(line: Line,
     config = line.home / "undercroft.toml"
     config.write_text(f'{config.read_text()}\n[qr]\ncamera = "{camera}"\nversion = 11\n')
     assert line.run("qr", "scan").stdout_bytes == MESSAGE
-
-
-# --- on a terminal ----------------------------------------------------------------------------------------------
-
-
-def on_terminal(arguments: Sequence[str], columns: int = 160, rows: int = 60) -> tuple[subprocess.Popen[bytes], int]:
-    """Run a command whose stdin, stdout and stderr are one pseudo-terminal of its own session; the terminal's end."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (rows, columns))
-    script = (
-        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\nfrom undercroft_host.cli.main import main; main()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        env={**os.environ, "UNDERCROFT_HOME": "/nonexistent"},
-    )
-    os.close(theirs)
-    return process, ours
-
-
-def read_until(fd: int, done: bytes | None, seconds: float = 30) -> bytes:
-    """What the terminal gets, until that is in it or its program has ended."""
-    data, until = b"", time.monotonic() + seconds
-    while time.monotonic() < until and (done is None or done not in data):
-        if select.select([fd], [], [], 0.2)[0]:
-            try:
-                data += os.read(fd, 65536)
-            except OSError:
-                return data
-    return data
-
-
-def test_codes_on_a_terminal_are_readable_and_ctrl_c_leaves_it_clear(tmp_path: Path) -> None:
-    file = tmp_path / "a.psbt"
-    file.write_bytes(PSBT)
-    process, fd = on_terminal(["qr", "show", str(file), "--version", "10", "--rate", "20"])
-    seen = b""
-    terminal, pictures = TerminalPicture(160, 60), []
-    until = time.monotonic() + 30
-    payload = None
-    while payload is None and time.monotonic() < until:
-        # A picture is one write that begins with home; between two of them the terminal shows a whole one.
-        seen += read_until(fd, b"\x1b[H", 1)
-        *whole, seen = seen.split(b"\x1b[H")
-        for one in whole:
-            terminal.feed(b"\x1b[H" + one if one else b"")
-            pictures.append(terminal.picture())
-        try:
-            payload = read_back([Picture(p.width * 2, p.height * 2, doubled(p)) for p in pictures])
-        except AssertionError:
-            continue
-    assert payload == Payload(Format.UR, Kind.PSBT, PSBT)
-    os.write(fd, b"\x03")
-    rest = read_until(fd, None, 20)
-    assert process.wait(20) == 130
-    after = rest[rest.rindex(b"\x1b[2J") :]
-    assert b"\x1b[?25h" in after
-    assert "▀".encode() not in after
-    assert b"interrupted" in after
-
-
-def doubled(picture: Picture) -> bytes:
-    """Twice as large: one pixel a module is too little for any reader."""
-    rows = (picture.grey[at : at + picture.width] for at in range(0, len(picture.grey), picture.width))
-    return b"".join(bytes(value for value in row for _ in range(2)) * 2 for row in rows)
-
-
-def test_a_terminal_that_is_too_small_is_told_what_is_missing(tmp_path: Path) -> None:
-    file = tmp_path / "a.psbt"
-    file.write_bytes(PSBT)
-    process, fd = on_terminal(["qr", "show", str(file), "--version", "20", "--json"], columns=80, rows=24)
-    said = read_until(fd, None)
-    assert process.wait(20) == 7
-    error = json.loads(said[said.index(b'{"error"') :])["error"]
-    assert "rows are missing" in error["message"]
-    assert "--version" in error["hint"]
-
-
-def test_attack_bytes_are_never_written_to_a_terminal(tmp_path: Path) -> None:
-    camera = film(tmp_path / "film", Payload(Format.FAST, Kind.MESSAGE, b"\x1b]0;owned\x07" + MESSAGE))
-    process, fd = on_terminal(["qr", "scan", "--camera", camera])
-    said = read_until(fd, None)
-    assert process.wait(20) == 2
-    assert b"owned" not in said
-    assert b"--base64" in said
-
-
-@pytest.mark.parametrize(
-    ("text", "code"), [(b"\x1b]0;owned\x07", 1), ("\u009b31mowned".encode(), 1), (b"a\r\n\tb\n", 0)]
-)
-def test_attack_a_text_with_commands_to_the_terminal_is_not_written_to_one(
-    tmp_path: Path, text: bytes, code: int
-) -> None:
-    camera = film(tmp_path / "film", Payload(Format.BBQR, Kind.TEXT, text))
-    process, fd = on_terminal(["qr", "scan", "--camera", camera, "--kind", "text"])
-    said = read_until(fd, None)
-    assert process.wait(20) == code
-    assert b"owned" not in said
-    assert (b"--out" in said) is bool(code)
-
-
-def test_ctrl_c_while_scanning_ends_at_once_with_a_whole_line(tmp_path: Path) -> None:
-    fifo = tmp_path / "camera"
-    os.mkfifo(fifo)
-    process, fd = on_terminal(["qr", "scan", "--camera", f"y4m:{fifo}", "--base64"])
-    with fifo.open("wb", buffering=0) as camera:
-        camera.write(header(320, 240, 30) + frame(Picture(320, 240, bytes(320 * 240))) * 2)
-        said = read_until(fd, b"pictures")
-        os.write(fd, b"\x03")
-        said += read_until(fd, None, 20)
-    assert process.wait(20) == 130
-    assert said.rstrip().splitlines()[-1].endswith(b"interrupted")
-    assert b"\r\x1b[K" in said
-
-
-def test_a_terminal_is_left_clear_also_when_the_program_is_told_to_end(tmp_path: Path) -> None:
-    file = tmp_path / "a.psbt"
-    file.write_bytes(PSBT)
-    process, fd = on_terminal(["qr", "show", str(file), "--version", "10"])
-    assert "▀".encode() in read_until(fd, "▀".encode())
-    process.terminate()
-    rest = read_until(fd, None, 20)
-    assert process.wait(20) == 130
-    assert b"\x1b[?25h" in rest[rest.rindex(b"\x1b[2J") :]
-
-
-def test_what_is_missing_stays_on_one_line_of_a_narrow_terminal(tmp_path: Path) -> None:
-    fifo = tmp_path / "camera"
-    os.mkfifo(fifo)
-    process, fd = on_terminal(["qr", "scan", "--camera", f"y4m:{fifo}", "--base64", "--timeout", "2"], columns=30)
-    said = read_until(fd, None)
-    assert process.wait(20) == 7
-    # The last piece is the error, behind the cleared line.
-    lines = said.split(b"\r\x1b[K")[1:-1]
-    assert lines
-    assert all(0 < len(line) < 30 for line in lines)
-
-
-def test_after_so_many_seconds_it_ends_by_itself(tmp_path: Path) -> None:
-    file = tmp_path / "a.psbt"
-    file.write_bytes(PSBT)
-    process, fd = on_terminal(["qr", "show", str(file), "--version", "10", "--seconds", "1"])
-    said = read_until(fd, None)
-    assert process.wait(20) == 0
-    assert hashlib.sha256(PSBT).hexdigest().encode() in said[said.rindex(b"\x1b[2J") :]

@@ -13,7 +13,7 @@ from undercroft_host.config import QrDesk
 from undercroft_host.desk import qr_desk
 from undercroft_host.desk.links import open_link, unplugged
 from undercroft_host.desk.talk import ANSWER_SECONDS, STATUS_SECONDS, ApplianceSession
-from undercroft_host.errors import ApplianceUnplugged
+from undercroft_host.errors import ApplianceUnplugged, LinkInvalid
 from undercroft_host.store.engine import Store
 from undercroft_protocol import cose
 from undercroft_protocol.errors import CameraError, FolderFileError, LinkError, QrSizeError, ScreenError
@@ -28,6 +28,14 @@ def test_a_folder_is_opened_as_it_stands_in_the_link(tmp_path: Path) -> None:
     with pytest.raises(ApplianceUnplugged) as raised:
         open_link(f"file:{tmp_path}/none")
     assert "folder" in raised.value.hint
+
+
+def test_attack_a_path_of_something_else_is_no_link_and_one_of_nothing_is_unplugged(tmp_path: Path) -> None:
+    for path in (str(tmp_path), "/dev/null"):
+        with pytest.raises(LinkInvalid, match="is not a"):
+            open_link(f"serial:{path}")
+    with pytest.raises(ApplianceUnplugged, match="plug the cable in"):
+        open_link(f"serial:{tmp_path}/none")
 
 
 @pytest.fixture

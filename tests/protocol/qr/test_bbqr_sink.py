@@ -175,6 +175,25 @@ def test_attack_more_bytes_than_the_limit_are_refused_from_the_first_part_on(lim
     assert found is not None
 
 
+def test_attack_parts_that_can_only_become_too_many_are_refused_at_the_first_one() -> None:
+    header = Header(Encoding.HEX, "B", 11, 0).text()
+    sink = BbqrSink(limit=1000)
+    with pytest.raises(QrSymbolError, match="more than 1000 bytes"):
+        sink.take(header + "AB" * 101)
+    assert sink.gathered == Gathered(0, 0)
+    assert sink.take(header + "AB" * 100) is None
+
+
+def test_attack_bytes_behind_a_stream_that_ends_where_the_reader_pauses_are_refused() -> None:
+    # Fed 512 bytes at a time; bytes that nothing makes shorter are stored with five before them.
+    deflated = raw_deflate(noise(1019), 10)
+    assert len(deflated) == 1024
+    whole = joined(z_parts(deflated))
+    assert whole is not None and whole.data == noise(1019)
+    with pytest.raises(QrMessageError, match="behind the end"):
+        joined(z_parts(deflated + b"\0"))
+
+
 def test_attack_1295_parts_announced_allocate_nothing() -> None:
     part = "B$2BZZ00" + "A" * 8
     tracemalloc.start()

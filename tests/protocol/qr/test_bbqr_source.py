@@ -67,6 +67,14 @@ def test_parts_have_one_size_but_the_last_and_share_the_bytes_evenly(encoding: s
         assert all(size % 8 == 0 for size in bodies[:-1])
 
 
+def test_a_single_part_needs_no_whole_groups() -> None:
+    # Ten characters of base32 are six bytes, and a whole group of eight is five.
+    for size, count in ((6, 1), (7, 2)):
+        source = BbqrSource(Kind.BYTES, noise(size), characters=18, encoding="2")
+        assert source.count == count
+        assert len(source.next_symbol()) <= 18
+
+
 def test_the_parts_go_round_and_round() -> None:
     source = BbqrSource(Kind.PSBT, psbt(1000), characters=100)
     first = [source.next_symbol() for _ in range(source.count)]

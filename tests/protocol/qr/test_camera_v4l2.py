@@ -203,6 +203,28 @@ def test_the_newest_picture_wins_and_all_buffers_go_back() -> None:
     assert not kernel.streaming
 
 
+def test_attack_a_camera_faster_than_its_reader_does_not_hold_it() -> None:
+    kernel, camera = grey_camera()
+    asked = 0
+
+    def tireless(fd: int, request: int, argument: bytearray) -> int:
+        nonlocal asked
+        asked += request == v4l2_abi.DQBUF
+        assert asked < 100, "it reads for ever"
+        answer = kernel.ioctl(fd, request, argument)
+        # Each buffer that it gets back is full again at once.
+        if request == v4l2_abi.QBUF:
+            kernel.take(shade(9))
+        return answer
+
+    camera._ioctl = tireless
+    for _ in range(4):
+        kernel.take(shade(1))
+    assert camera.picture(timeout=1) == Picture(64, 48, shade(9))
+    camera._ioctl = kernel.ioctl
+    camera.close()
+
+
 def test_a_torn_picture_is_none_and_its_buffer_goes_back() -> None:
     kernel, camera = grey_camera()
     kernel.take(shade(1), flags=v4l2_abi.BUFFER_ERROR)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 
 from protocol.qr.drawing_support import read_all
 from undercroft_protocol.errors import CameraError
-from undercroft_protocol.qr.camera import open_camera
+from undercroft_protocol.qr.camera import open_camera, video
 from undercroft_protocol.qr.camera.video import VideoCamera, VideoFile, open_video
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.sheet import picture_of
@@ -108,6 +111,26 @@ def test_a_camera_that_stops_is_reported_each_time_and_given_back() -> None:
     camera.close()
 
 
+def _fails() -> tuple[bool, Any]:
+    raise cv2.error("the decoder is broken")
+
+
+def test_a_failure_of_opencv_in_the_middle_is_told_as_ours(film: Path) -> None:
+    device, camera = started()
+    device.read = _fails  # type: ignore[method-assign]
+    device.shades.append(1)
+    device.shown.release()
+    assert device.released.wait(5)
+    assert camera.picture(timeout=5) is not None
+    with pytest.raises(CameraError, match="OpenCV failed"):
+        camera.picture(timeout=5)
+    opened = open_video(str(film))
+    assert isinstance(opened, VideoFile)
+    opened.close()
+    with pytest.raises(CameraError, match="OpenCV failed"):
+        VideoFile(device).picture(timeout=0)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -165,7 +188,8 @@ def test_attack_a_session_description_that_begins_as_a_video_does_opens_no_port_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
     monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file,rtp,udp")
-    port = 40_000
+    # Below those that a system gives to other programs.
+    port = 20_000
     description = f"c=IN IP4 127.0.0.1\nv=0\ns=x\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
     (tmp_path / "film.mp4").write_bytes(start + description.encode())
     refused: list[CameraError] = []
@@ -184,10 +208,69 @@ def test_attack_a_session_description_that_begins_as_a_video_does_opens_no_port_
     assert len(refused) == 1
 
 
+def test_attack_what_opencv_opens_after_a_film_may_be_files_only(film: Path) -> None:
+    # A form that is allowed may name other places; whatever FFmpeg is given in this process, it connects to none.
+    open_video(str(film)).close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/film.avi"
+        assert not cv2.VideoCapture(address, cv2.CAP_FFMPEG).isOpened()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 def test_what_opencv_says_beside_the_error_is_not_told(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CameraError, match="cannot open 99"):
         open_video("99")
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_ffmpeg_says_of_a_spoiled_film_is_not_told(film: Path, tmp_path: Path) -> None:
+    content = film.read_bytes()
+    middle = len(content) // 2
+    spoiled = tmp_path / "spoiled.avi"
+    spoiled.write_bytes(content[:middle] + random.Random(1).randbytes(500) + content[middle + 500 :])
+    # A program of its own: FFmpeg asks how much it may say once.
+    told = subprocess.run([sys.executable, "-c", _READ_ALL, str(spoiled)], capture_output=True, check=True)
+    assert told.stdout == b"read\n"
+    assert told.stderr == b""
+
+
+_READ_ALL = """
+import sys
+from undercroft_protocol.errors import CameraError
+from undercroft_protocol.qr.camera.video import open_video
+try:
+    camera = open_video(sys.argv[1])
+    while True:
+        camera.picture(timeout=0)
+except CameraError:
+    print("read")
+"""
+
+
+def _bytes_read() -> int:
+    """What this process has read so far, of files too (proc(5))."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize("pictures", [0, 2])
+def test_attack_a_gigabyte_of_nothing_in_a_film_is_given_up(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int
+) -> None:
+    monkeypatch.setattr(video, "PATIENCE_MILLISECONDS", 100)
+    content = film.read_bytes()
+    path = tmp_path / "long.avi"
+    path.write_bytes(content[: content.rindex(b"00dc", 0, content.rindex(b"idx1"))] if pictures else content[:12])
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    before = _bytes_read()
+    # At its opening, or behind the pictures that are there.
+    with pytest.raises(CameraError):
+        camera = open_video(str(path))
+        for _ in range(pictures + 1):
+            camera.picture(timeout=0)
+    assert _bytes_read() - before < 1 << 29
 
 
 def test_attack_a_film_that_ends_early_or_is_noise_is_refused(film: Path, tmp_path: Path) -> None:

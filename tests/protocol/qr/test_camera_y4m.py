@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import random
+import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -287,6 +289,23 @@ def test_random_bytes_never_raise_anything_else() -> None:
 def test_attack_urls_and_relative_paths_are_refused(text: str) -> None:
     with pytest.raises(CameraError):
         open_camera(text)
+
+
+def test_a_terminal_that_ends_while_it_is_opened_is_reported_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, line = pty.openpty()
+    opened: list[int] = []
+
+    def gone(fd: int) -> None:
+        opened.append(fd)
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr(tty, "setraw", gone)
+    with pytest.raises(CameraError, match="cannot be opened"):
+        open_y4m(os.ttyname(line))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+    os.close(host)
+    os.close(line)
 
 
 def test_attack_folders_and_missing_files_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from protocol.qr.collector_support import LIMIT, bbqr, fast, given, shown, sourc
 from undercroft_protocol.errors import QrMessageError
 from undercroft_protocol.qr.bbqr import Encoding, Header
 from undercroft_protocol.qr.collector import MAX_STREAMS, MEMORY_FACTOR, Collector
+from undercroft_protocol.qr.disputes import DISPUTED_SHOWINGS
 from undercroft_protocol.qr.stream import Format, SymbolSource
 
 SEVERAL = [Format.FAST, Format.UR, Format.BBQR, Format.PMOFN]
@@ -189,5 +190,5 @@ def test_attack_a_part_with_two_contents_is_never_in_a_payload(format_: Format, 
     for before in range(len(good) + 1):
         collector = Collector(limit=LIMIT)
         # The bad one before the good one is indistinguishable from it as long as the good one was not shown.
-        texts = [good[at], *good[:before], other, *good[before:], *good]
+        texts = [good[at], *good[:before], other, *good[before:], *good * DISPUTED_SHOWINGS]
         assert [one.data for one in given(collector, texts)] == [psbt(1500)]

@@ -139,6 +139,15 @@ def test_attack_many_broken_codes_in_one_picture_take_few_attempts() -> None:
     assert 1 <= rescue.parts <= MOST_RESCUED
 
 
+def test_attack_many_codes_that_vanish_at_once_take_few_attempts() -> None:
+    rescue = CountedRescue()
+    reader = ZxingEye(rescue)
+    assert len(reader.look(shown([f"{number}" for number in range(8)]))) == 8
+    before = rescue.parts
+    reader.look(as_picture(np.full((600, 800), 255, np.uint8)))
+    assert rescue.parts - before == MOST_RESCUED
+
+
 @pytest.mark.slow
 def test_smoothing_and_sharpening_read_what_plain_zxing_cannot() -> None:
     plain = rescued = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,9 +41,13 @@ except QrError as error:
 """
 
 
-def run(blocked: tuple[str, ...], body: str) -> str:
+def run(blocked: tuple[str, ...], body: str, *, first: Path | None = None) -> str:
+    """What this prints without those modules; modules in the folder ``first`` hide others of their name."""
     code = CODE.format(blocked=blocked, body=body)
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROTOCOL, capture_output=True, text=True, check=False)
+    environment = os.environ | ({"PYTHONPATH": str(first)} if first else {})
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROTOCOL, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -58,6 +63,17 @@ def test_where_opencv_is_missing_numpy_alone_makes_no_difference() -> None:
 def test_without_zxing_another_reader_is_taken() -> None:
     body = READ.replace("best_eye()", 'best_eye(); assert type(eye).__name__ != "ZxingEye"')
     assert run(("zxingcpp",), body).split()[0] in ("ZbarEye", "OpenCvEye")
+
+
+@pytest.mark.parametrize(
+    ("package", "readers"), [("cv2", {"ZxingEye"}), ("numpy", {"ZxingEye"}), ("zxingcpp", {"ZbarEye", "OpenCvEye"})]
+)
+def test_a_package_that_lacks_its_system_library_counts_as_missing(
+    tmp_path: Path, package: str, readers: set[str]
+) -> None:
+    broken = 'raise ImportError("libGL.so.1: cannot open shared object file")'
+    (tmp_path / f"{package}.py").write_text(broken)
+    assert run((), READ, first=tmp_path).split()[-1] in readers
 
 
 @pytest.mark.parametrize("name", ["zxing", "pyzbar", "opencv"])

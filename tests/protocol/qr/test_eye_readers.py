@@ -6,13 +6,18 @@ import random
 
 import numpy as np
 import pytest
+import zxingcpp
 
+from protocol.qr.bbqr_examples import LIMIT, psbt
 from protocol.qr.eye_support import eye, shown, texts
 from undercroft_demo.optics import Image, Optics, as_array, as_picture, screen_image
 from undercroft_protocol.errors import QrError
+from undercroft_protocol.qr.collector import Collector
 from undercroft_protocol.qr.draw import draw
-from undercroft_protocol.qr.eye import MOST_SIDE, NAMES, best_eye, eye_by_name
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.eye import NAMES, best_eye, eye_by_name
+from undercroft_protocol.qr.eye.sight import MOST_PIXELS, within_bounds
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
+from undercroft_protocol.qr.stream import Format, Kind, Payload
 
 DIGITS = "0012345678901234567890123456789"
 TEXTS = (
@@ -29,6 +34,14 @@ TEXTS = (
 @pytest.mark.parametrize("text", TEXTS)
 def test_each_mode_of_a_code_comes_out_exactly(name: str, text: str) -> None:
     assert texts(eye(name), shown([text])) == [text]
+
+
+def test_a_psbt_in_byte_mode_is_read_to_its_last_bit() -> None:
+    data = psbt(300) + bytes(range(256))
+    barcode = zxingcpp.create_barcode(data, zxingcpp.BarcodeFormat.QRCode, ec_level="L")
+    picture = as_picture(np.array(barcode.to_image(scale=4, add_quiet_zones=True), np.uint8))
+    (sight,) = eye("zxing").look(picture)
+    assert Collector(limit=LIMIT).take(sight.text) == Payload(Format.PLAIN, Kind.PSBT, data)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,6 +134,14 @@ def test_large_pictures_are_read_at_half_their_size(name: str) -> None:
     (sight,) = eye(name).look(as_picture(large))
     assert sight.text == DIGITS
     assert all(2000 <= x < 2600 and 1000 <= y < 1600 for x, y in sight.corners)
+
+
+def test_attack_of_a_picture_with_more_pixels_than_are_looked_at_every_other_is() -> None:
+    assert within_bounds(Picture(2048, 2048, bytes(MOST_PIXELS)))[1] == 1
+    row = bytes((1, 2)) * 1024
+    smaller, factor = within_bounds(Picture(2048, 2049, row + bytes(2048) + row * 2047))
+    assert (smaller.width, smaller.height, factor) == (1024, 1025, 2)
+    assert set(smaller.grey) == {1}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from undercroft_demo.bench_links_frames import Case, count, scheme_of, whole_codec_agrees
+from undercroft_demo.bench_links_frames import Case, count, scheme_of, solver_agrees, whole_codec_agrees
 from undercroft_demo.frames_model import AnySuffice, Cyclic, Trial
 from undercroft_demo.payloads import KINDS, batch_of, psbt_batch
 from undercroft_protocol.bitcoin.psbt_records import PsbtRecords
@@ -16,6 +16,17 @@ from undercroft_protocol.squeeze import squeeze
 @pytest.mark.parametrize("batch", [None, 3])
 def test_the_codec_needs_the_frames_that_are_counted(batch: int | None) -> None:
     whole_codec_agrees(Case("ours", 9000, 20, 1, batch))
+
+
+def test_a_gaussian_decoder_of_urs_needs_the_frames_that_are_counted() -> None:
+    solver_agrees(Case("UR by Gauss", 30_000, 15, 1))
+
+
+def test_no_scheme_gets_fewer_trials_for_having_many_parts() -> None:
+    for name, size in (("ours", 100_000), ("UR by Gauss", 60_000), ("UR", 45_000)):
+        case = Case(name, size, 10, 6)
+        assert scheme_of(case).count > 270
+        assert len(count(case, (0.0,)).shown[0]) == 6
 
 
 def test_a_reader_without_loss_needs_every_part_once() -> None:

@@ -57,6 +57,21 @@ def test_attack_every_cut_or_lengthened_symbol_is_refused() -> None:
             fast_session(wrong)
 
 
+def test_attack_a_symbol_without_a_payload_is_refused() -> None:
+    for take in (FastSink(limit=LIMIT).take, fast_session):
+        with pytest.raises(QrSymbolError, match="too few"):
+            take(write_symbol(SESSION, 1, 0, b""))
+
+
+def test_attack_a_byte_more_than_the_longest_message_needs_is_refused_at_the_first_symbol() -> None:
+    # A parcel around 100 bytes has 136 at most, so that the first of two rows has 135.
+    sink = FastSink(limit=100)
+    with pytest.raises(QrSymbolError, match="more than 100 bytes"):
+        sink.take(write_symbol(SESSION, 2, 0, bytes(136)))
+    assert sink.take(write_symbol(SESSION, 2, 0, bytes(135))) is None
+    assert sink.gathered == Gathered(1, 2, 270)
+
+
 @pytest.mark.parametrize(
     "other",
     [

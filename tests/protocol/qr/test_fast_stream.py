@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from hashlib import shake_128
 from itertools import count
 
 import pytest
@@ -11,7 +12,7 @@ from protocol.qr.fast_examples import LIMIT, MESSAGE, SESSION, SecondReader, tex
 from undercroft_protocol.errors import QrSizeError
 from undercroft_protocol.qr.capacity import capacity_bytes, capacity_digits
 from undercroft_protocol.qr.fast import FastSink, FastSource, fast_session
-from undercroft_protocol.qr.fast.symbol import SEQUENCES, payload_bytes, read_symbol
+from undercroft_protocol.qr.fast.symbol import SEQUENCES, coefficients, payload_bytes, read_symbol
 from undercroft_protocol.qr.stream import Format, Gathered, Kind, Payload
 
 _TEXT = b"withdrawal " * 3000
@@ -43,6 +44,12 @@ def test_a_message_comes_out_of_the_first_symbols_in_order(message: bytes, versi
 def test_whoever_joins_late_needs_no_symbol_more(joined: int) -> None:
     assert FastSource(MESSAGE, version=10, session=SESSION).count == 12
     assert _needed(texts(count=13, skip=joined), MESSAGE) == 12
+
+
+def test_a_coefficient_is_the_byte_that_shake_gives_and_one_in_the_place_of_zero() -> None:
+    drawn = shake_128(SESSION + (5000).to_bytes(4, "big")).digest(4096)
+    assert 5 < drawn.count(0) < 40
+    assert coefficients(SESSION, 4096, 5000) == drawn.replace(b"\0", b"\1")
 
 
 @pytest.mark.parametrize("loss", [0.1, 0.3, 0.5, 0.8])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -223,6 +224,17 @@ def test_attack_a_mirror_in_front_of_the_camera_is_not_the_other_side() -> None:
     assert link.seen.codes > 20
 
 
+@pytest.mark.parametrize(("seconds", "given"), [(2.9, 0), (3.1, 1)])
+def test_attack_what_was_shown_until_now_is_not_the_other_side_for_three_seconds(seconds: float, given: int) -> None:
+    room, seen = Room(), Pane()
+    link = QrLink(Watching(seen, None), Pane(), eye_by_name("zxing"), settings=QrSettings(10), clock=room)
+    link.send(b"ours", timeout=5)
+    link.blank()
+    room.now += seconds
+    seen.show([draw(FastSource(b"ours", version=10, session=b"abcd").next_symbol())])
+    assert len(link.pump()) == given
+
+
 def test_attack_a_picture_on_which_the_library_fails_does_not_end_the_scan() -> None:
     class Fragile:
         def __init__(self) -> None:
@@ -295,12 +307,30 @@ def test_progress_rises_to_the_whole_message_both_ways() -> None:
     link.send(REQUEST, timeout=5)
     link.receive(timeout=30)
     assert [step.received_bytes for step in steps] == sorted(step.received_bytes for step in steps)
-    assert len(steps) == len(set(steps)) or len(steps) < len(seen)
+    assert all(one != another for one, another in pairwise(steps))
     assert steps[-1].sent_bytes == steps[-1].total_bytes == len(REQUEST)
     assert steps[-1].received_bytes == steps[-1].expected_bytes > 0
     assert seen[-1].pictures == len(seen)
     assert seen[-1].codes > 0
     assert max(one.symbols_per_second for one in seen) > 1
+
+
+def test_of_a_message_so_much_is_sent_as_codes_of_it_were_shown() -> None:
+    room = Room()
+    link = QrLink(
+        Watching(Pane(), None), Pane(), eye_by_name("zxing"), settings=QrSettings(10), clock=room, entropy=Bytes(1)
+    )
+    # Twelve codes.
+    link.send(random.Random(1).randbytes(3000), timeout=5)
+    sent = [link.progress().sent_bytes]
+    for _ in range(15):
+        room.now += 0.11
+        link.pump()
+        sent.append(link.progress().sent_bytes)
+    assert sent == [250 * min(shown, 12) for shown in range(1, 17)]
+    assert link.progress() == Progress(3000, 3000, 0, 0)
+    link.blank()
+    assert link.progress() == Progress(0, 0, 0, 0)
 
 
 def test_a_psbt_that_is_shown_once_more_is_given_once_more_when_it_was_forgotten() -> None:

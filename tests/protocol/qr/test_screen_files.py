@@ -12,7 +12,8 @@ from protocol.qr.drawing_support import Numbers, read_all
 from undercroft_protocol.errors import ScreenError
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.picture import Picture
-from undercroft_protocol.qr.screen.files import write_gif, write_png, write_pngs
+from undercroft_protocol.qr.screen import files
+from undercroft_protocol.qr.screen.files import write_gif, write_png
 
 
 def picture_in(image: Image.Image) -> Picture:
@@ -38,13 +39,23 @@ def test_a_film_shows_each_symbol_of_the_source_once(tmp_path: Path, codes: int)
     assert shown == [expected[at : at + codes] for at in range(0, len(expected), codes)]
 
 
-def test_pictures_one_by_one(tmp_path: Path) -> None:
-    paths = write_pngs(tmp_path, Numbers(), frames=3, scale=3, codes=2)
-    assert [path.name for path in paths] == ["0001.png", "0002.png", "0003.png"]
-    with Image.open(paths[2]) as image:
-        assert read_all(picture_in(image)) == [f"{number:030}" for number in (4, 5)]
-        # 2 x 1.
-        assert image.width > image.height
+@pytest.mark.parametrize(
+    ("codes", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (5, 5, 1), (6, 3, 2), (8, 4, 2)]
+)
+def test_a_film_of_several_codes_is_wide_and_leaves_no_place_empty(
+    tmp_path: Path, codes: int, columns: int, rows: int
+) -> None:
+    write_gif(tmp_path / "film.gif", Numbers(), frames=1, pictures_per_second=10, scale=1, codes=codes)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.size == (columns * 25 + 4, rows * 25 + 4)
+
+
+def test_a_film_that_is_too_large_is_refused_before_a_code_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "draw_alike", lambda texts, *, version=None: pytest.fail("drawn"))
+    with pytest.raises(ScreenError, match="take fewer"):
+        write_gif(tmp_path / "film.gif", Numbers(7000), frames=1000, pictures_per_second=10, scale=6, codes=1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -146,6 +147,9 @@ def test_a_terminal_that_is_too_small_says_what_is_missing_and_what_fits() -> No
         screen.show([draw("1", version=5)])
         with pytest.raises(ScreenError, match="no version would fit"):
             screen.show([draw("1", version=1)] * 16)
+        # Codes begin with version 5 (`QrSettings`): nobody can ask for 1, of which two would fit.
+        with pytest.raises(ScreenError, match="no version would fit"):
+            screen.show([draw("1", version=5)] * 2)
 
 
 def test_a_terminal_that_grew_takes_the_larger_code() -> None:
@@ -195,14 +199,12 @@ def test_attack_a_stopped_terminal_holds_nobody_up(monkeypatch: pytest.MonkeyPat
 
 
 def test_attack_a_terminal_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Terminal(185, 93)
     now = iter(range(0, 1000, 3))
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:100]))
-    with pytest.raises(ScreenError, match="too slow"):
+    # It takes all that it is given, so that only the time for the whole picture ends this.
+    with a_terminal(185, 93) as one, pytest.raises(ScreenError, match="too slow"):
         TerminalScreen(one.slave, clock=lambda: float(next(now))).show([draw("1", version=40)])
-    os.close(one.slave)
-    os.close(one.master)
 
 
 def test_a_terminal_that_hung_up_is_reported() -> None:
@@ -253,6 +255,33 @@ def test_attack_files_fifos_and_devices_that_are_no_terminals_are_refused(tmp_pa
         with pytest.raises(ScreenError):
             open_terminal(str(path))
     assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_attack_a_fifo_in_the_place_of_a_terminal_is_not_even_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(ScreenError, match="is not a terminal"):
+        open_terminal(str(tmp_path / "fifo"))
+    ready = select.poll()
+    ready.register(reader, select.POLLIN)
+    # Whoever reads would have been told of a writer that came and went.
+    assert ready.poll(0) == []
+    os.close(reader)
+
+
+@pytest.mark.parametrize("opened", ["screen.open_terminal(path)", "camera.open_camera('y4m:' + path)"])
+def test_a_terminal_that_is_opened_does_not_become_the_one_that_ends_the_program(opened: str) -> None:
+    master, slave = os.openpty()
+    program = (
+        "import os, sys; from undercroft_protocol.qr import camera, screen; path = sys.argv[1]\n"
+        f"kept = {opened}\n"
+        "try:\n    os.open('/dev/tty', os.O_RDWR)\nexcept OSError:\n    print('none')"
+    )
+    arguments = [sys.executable, "-c", program, os.ttyname(slave)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60, start_new_session=True)
+    os.close(slave)
+    os.close(master)
+    assert done.stdout == "none\n"
 
 
 def test_drawing_on_a_terminal_and_reading_a_camera_load_no_picture_library() -> None:

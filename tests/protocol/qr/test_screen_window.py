@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -15,6 +16,7 @@ from undercroft_protocol.errors import ScreenError
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.picture import Picture
 from undercroft_protocol.qr.screen import open_screen
+from undercroft_protocol.qr.screen import window as window_module
 from undercroft_protocol.qr.screen.window import WindowScreen
 from undercroft_protocol.qr.sheet import picture_of
 
@@ -81,6 +83,8 @@ def test_a_window_that_is_too_small_says_so(window: WindowScreen) -> None:
     with pytest.raises(ScreenError, match=r"the window has 100 x 80 pixels, .* 185 x 185; version 13 would fit"):
         window.show([draw("1", version=40)])
     window.show([draw("1", version=13)])
+    with pytest.raises(ScreenError, match="no version would fit"):
+        window.show([draw("1", version=5)] * 4)
 
 
 def test_a_window_that_its_user_closed_is_an_error_and_not_opened_again(window: WindowScreen) -> None:
@@ -103,6 +107,45 @@ def test_without_a_desktop_the_report_names_the_terminal(monkeypatch: pytest.Mon
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(ScreenError, match="no desktop"):
         open_screen("window")
+
+
+class NoDesktopError(Exception):
+    """What tkinter raises."""
+
+
+def a_desk(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """A stand-in for tkinter, where there is no display: a desktop of 1000 x 700 pixels."""
+    tkinter = MagicMock()
+    tkinter.TclError = NoDesktopError
+    root = tkinter.Tk.return_value
+    root.winfo_screenwidth.return_value = root.winfo_width.return_value = 1000
+    root.winfo_screenheight.return_value = root.winfo_height.return_value = 700
+    monkeypatch.setattr(window_module, "_tkinter", lambda: tkinter)
+    return tkinter
+
+
+def test_a_desktop_that_ends_while_the_window_opens_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_desk(monkeypatch).Tk.return_value.update.side_effect = NoDesktopError
+    with pytest.raises(ScreenError, match="desktop"):
+        open_screen("window")
+
+
+def test_tk_is_given_the_picture_and_nothing_after_its_window_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tkinter = a_desk(monkeypatch)
+    screen = open_screen("window")
+    codes = [draw("1", version=5), draw("2", version=5)]
+    screen.show(codes)
+    given = tkinter.PhotoImage.call_args.kwargs["data"]
+    assert given == b"P5 1000 700 255\n" + picture_of(codes, width=1000, height=700).grey
+    (_, closed), _ = tkinter.Tk.return_value.protocol.call_args
+    closed()
+    with pytest.raises(ScreenError, match="closed"):
+        screen.show(codes)
+    with pytest.raises(ScreenError, match="closed"):
+        screen.blank()
+    screen.close()
+    assert tkinter.PhotoImage.call_count == 1
+    assert tkinter.Tk.return_value.destroy.call_count == 1
 
 
 def test_without_tkinter_the_report_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

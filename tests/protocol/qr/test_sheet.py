@@ -19,6 +19,13 @@ from undercroft_protocol.qr.sheet import (
 )
 
 
+def test_where_no_grid_fits_it_is_the_one_that_misses_the_fewest_pixels() -> None:
+    # 54 x 29 modules beside each other, 29 x 54 above each other.
+    for shape, expected in (((50, 20), (2, 1)), ((20, 50), (1, 2))):
+        grid = best_grid(2, 21, *shape)
+        assert (grid.columns, grid.rows, grid.scale) == (*expected, 0)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 8, 16])
 def test_every_code_of_a_grid_is_read(count: int) -> None:
     texts = [digits(100, seed) for seed in range(count)]
@@ -84,8 +91,9 @@ def test_the_largest_version_fits_and_the_next_does_not() -> None:
         assert version is not None
         assert best_grid(count, 17 + 4 * version, width, height).scale >= 1
         assert version == 40 or best_grid(count, 21 + 4 * version, width, height).scale == 0
-    assert largest_version(1, 28, 28) is None
-    assert largest_version(1, 29, 29) == 1
+    # Streams of codes begin with version 5, of 37 modules.
+    assert largest_version(1, 44, 44) is None
+    assert largest_version(1, 45, 45) == 5
 
 
 def test_codes_that_do_not_fit_or_differ_are_refused() -> None:

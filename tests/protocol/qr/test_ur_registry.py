@@ -110,6 +110,7 @@ KEY_CHANGES: dict[str, Callable[[dict[int, Any]], object]] = {
     "single_branch": lambda key: key.update({7: Tag(304, {1: [0, False, [], False]})}),
     "other_branches": lambda key: key.update({7: Tag(304, {1: [[0, False, 2, False], [], False]})}),
     "hardened_children": lambda key: key.update({7: Tag(304, {1: [[0, False, 1, False], [], True]})}),
+    "children_of_other_types": lambda key: key.update({7: Tag(304, {1: [[False, 0, True, 0], [], 0]})}),
     "name_is_no_text": lambda key: key.update({9: 5}),
     "another_account": with_origin([48, True, 0, True, 1, True, 2, True]),
     "unhardened_step": with_origin([48, True, 0, True, 0, True, 2, False]),
@@ -202,6 +203,14 @@ def test_attack_two_keys_for_one_purpose_or_none_are_refused() -> None:
         AccountDescriptor.from_item(encode({2: item[2]}), Network.MAINNET)
     with pytest.raises(DescriptorError):
         AccountDescriptor.from_item(OUTPUT.to_item(), Network.MAINNET)
+
+
+def test_attack_a_key_of_another_master_key_than_its_account_is_refused() -> None:
+    item = decode(ACCOUNT.to_item())
+    assert isinstance(item, dict)
+    item[1] ^= 1
+    with pytest.raises(DescriptorError, match="another master key"):
+        AccountDescriptor.from_item(encode(item), Network.MAINNET)
 
 
 def test_an_account_at_another_path_or_of_another_network_is_refused() -> None:

@@ -18,6 +18,7 @@ from undercroft_protocol import cbor
 from undercroft_protocol.errors import ProtocolError, QrMessageError, QrSymbolError
 from undercroft_protocol.qr.stream import Gathered, Kind
 from undercroft_protocol.qr.ur import UrSink, UrSource, bytewords, ur_stream
+from undercroft_protocol.qr.ur.fountain import MAX_FRAGMENTS
 from undercroft_protocol.qr.ur.part import Part, parse, whole_text
 from undercroft_protocol.qr.ur.solver import Solver
 from vectors import make_qr_ur
@@ -172,6 +173,29 @@ def test_attack_a_text_longer_than_a_code_or_of_other_letters_names_no_stream() 
     for text in (whole_text("bytes", bytes(2140)), longest.replace("BYTES", "BYTE\u017f")):
         with pytest.raises(QrSymbolError):
             ur_stream(text)
+
+
+def test_attack_a_fragment_more_than_is_read_is_refused() -> None:
+    for fragments, read in ((MAX_FRAGMENTS, True), (MAX_FRAGMENTS + 1, False)):
+        text = Part("bytes", 7, fragments, 30 * fragments, 1, bytes(30)).text()
+        if read:
+            assert ur_stream(text) == ("bytes", fragments, 30 * fragments, 1)
+        else:
+            with pytest.raises(QrSymbolError, match="4096 is the most"):
+                ur_stream(text)
+
+
+def test_attack_a_message_announced_beyond_the_limit_is_refused_at_its_first_part() -> None:
+    # 16 bytes more than the limit are left for the head of the CBOR item.
+    for length, taken in ((116, True), (117, False)):
+        sink = UrSink(limit=100)
+        text = Part("bytes", 1, 3, length, 1, bytes(39)).text()
+        if taken:
+            assert sink.take(text) is None
+        else:
+            with pytest.raises(QrSymbolError, match="117 bytes announced"):
+                sink.take(text)
+        assert sink.gathered.have == int(taken)
 
 
 def test_attack_a_million_fragments_cost_neither_memory_nor_time() -> None:

@@ -18,6 +18,8 @@ from undercroft_protocol.serial.handshake import NOBODY
 from undercroft_protocol.serial.machine import MAX_QUEUED_MESSAGES
 from undercroft_protocol.serial.receiver import MAX_UNREAD_MESSAGES
 
+MESSAGES = incompressible(60_000), incompressible(60_001)
+
 
 @pytest.mark.parametrize("kind", ["random", "zeros", "ones", "half a frame"])
 def test_attack_a_megabyte_of_garbage_in_the_middle_of_a_message_only_delays_it(kind: str) -> None:
@@ -242,6 +244,47 @@ def test_attack_an_old_hello_played_again_resets_nothing() -> None:
     assert bench.sides[0].progress() == progress
     bench.run()
     assert bench.got[1] == [b"first", message]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("ago", [1, 100, 300, 4095, 4096, 4097, 5000, 7900, 8100, 8191])
+def test_attack_old_frames_played_again_cost_a_moment_and_no_message(ago: int, side: int) -> None:
+    bench = Bench()
+    recorded: list[bytes] = []
+    bench.sides[side].send(incompressible(20_000))
+    bench.tap = lambda writer, data: recorded.append(data)
+    bench.run()
+    bench.tap = lambda writer, data: None
+    # As if that many frames had gone over the line since; only the last 13 bits of a number are on the wire.
+    for each in bench.sides:
+        each._sequence += ago
+        each._receiver._taken.latest += ago
+    bench.sides[side].send(MESSAGES[0])
+    bench.sides[1 - side].send(MESSAGES[1])
+    bench.run(until=lambda: bench.sides[side].progress().sent_bytes > 30_000)
+    for data in recorded:
+        for each in bench.sides:
+            each.feed(data)
+    before = bench.clock.now
+    bench.run()
+    assert bench.clock.now - before < 5
+    assert bench.got[1 - side][1:] == [MESSAGES[0]]
+    assert bench.got[side] == [MESSAGES[1]]
+    assert bench.raised == [[], []]
+
+
+def test_attack_acknowledgements_from_far_ahead_do_not_use_the_numbers_up() -> None:
+    bench = Bench()
+    machine = bench.sides[0]
+    impostor = Impostor(machine)
+    machine.send(MESSAGES[0])
+    impostor.heard()
+    machine._sequence = 2**31 - 5000
+    for _ in range(10):
+        impostor.say(Kind.ACK, machine._sequence + 4000, payload.ACK.pack(0))
+        impostor.heard()
+    assert machine._sequence < 2**31 + 1000
+    assert machine.progress().sent_bytes == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(0, 40), st.binary(max_size=60)), max_size=20))

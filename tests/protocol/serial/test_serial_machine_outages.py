@@ -11,10 +11,6 @@ from undercroft_protocol.serial.machine import LinkMachine
 # Restarts.
 
 
-def _starts_in_the_middle() -> list[int]:
-    return list(range(24))
-
-
 @pytest.mark.parametrize("steps", range(24))
 def test_a_restarted_receiver_gets_the_message_from_its_start(steps: int) -> None:
     bench = Bench(seed=steps)

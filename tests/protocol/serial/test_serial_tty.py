@@ -41,10 +41,11 @@ def test_attack_socket_url_is_refused_and_nothing_connects() -> None:
             server.accept()
 
 
-@pytest.mark.parametrize("path", ["", "ttyS0", "./tty", "../dev/tty", "/dev/tty\0x"])
+@pytest.mark.parametrize("path", ["", "ttyS0", "./tty", "../dev/tty", "/dev/tty\0x", "/dev/tty\nS0", "/dev/\x1b[2J"])
 def test_attack_relative_or_odd_path_is_refused(path: str) -> None:
-    with pytest.raises(DevicePathError):
+    with pytest.raises(DevicePathError) as caught:
         open_tty(path)
+    assert str(caught.value).isprintable()
 
 
 def test_attack_file_fifo_socket_and_folder_are_refused(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_attack_file_fifo_socket_and_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_attack_a_device_that_is_no_tty_is_refused() -> None:
-    with pytest.raises(LinkError):
+    with pytest.raises(DevicePathError, match="/dev/null is not a tty"):
         open_tty("/dev/null")
 
 

@@ -59,6 +59,12 @@ def command(app: App, folder: Path, link: str, timeout: int, wait: int | None) -
     app.put([{"request": one.request, "reply": one.reply, "problem": one.problem} for one in done.values()])
     if failure is not None:
         raise failure
+    left = sum(one.problem is not None for one in done.values())
+    if left:
+        raise Failure(
+            f"{left} of {len(done)} files {'was' if left == 1 else 'were'} not delivered",
+            hint="what is wrong with each stands above; mend or remove it, and carry again",
+        )
 
 
 def _rounds(courier: Courier, wait: int) -> Iterator[Carried]:

@@ -13,7 +13,7 @@ from ...custody.activations import end_activations
 from ...custody.appliances import list_appliances
 from ...custody.freezes import learn_order, open_orders
 from ...errors import ApplianceSilent, HostError, NotFound, UsageProblem
-from ...link_text import parse_link
+from ...link_text import carrier_of, parse_link
 from ...store import audit
 from ..app import App, pass_app
 from ..options import link_option
@@ -41,7 +41,7 @@ def command(app: App, reason: str | None) -> None:
     by_carrier: dict[str, list[str]] = {}
     for name, link in links.items():
         if not link.is_carried:
-            by_carrier.setdefault(link.carrier, []).append(name)
+            by_carrier.setdefault(carrier_of(link, camera=app.qr_desk.camera), []).append(name)
     # All at once: a line that is dead must not keep the others waiting; one by one where they share a camera.
     with ThreadPoolExecutor(max(1, len(by_carrier))) as pool:
         for sent in pool.map(lambda names: [send_order(app, name, order) for name in names], by_carrier.values()):

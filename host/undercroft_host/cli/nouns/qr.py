@@ -34,6 +34,7 @@ from ..program import Noun
 _TEXT_KINDS: Final = (Kind.TEXT, Kind.JSON)
 _SCALE: Final = 4
 """Pixels of a module in a picture file."""
+_HINT_FOR_A_WALLET: Final = "another --screen, or a picture file: --gif FILE, --png FILE"
 _SCAN_SECONDS: Final = 120
 _PICTURE_SECONDS: Final = 0.5
 _MOST_BYTES: Final = 2 * MAX_MESSAGE_BYTES
@@ -104,7 +105,7 @@ def show(
             file_of_codes = None
             _play(found.source, settings, screen or desk.screen, seconds)
     except (ScreenError, QrError) as error:
-        raise ScreenAway(error.detail or str(error)) from error
+        raise ScreenAway(error.detail or str(error), hint=_HINT_FOR_A_WALLET if wallet is not None else "") from error
     app.put({**_told(found.payload), "codes": found.source.count, "file": file_of_codes})
 
 
@@ -200,13 +201,16 @@ def _whole(app: App, scanner: Scanner, wanted: Kind | None, timeout: int) -> Pay
                 return payload
             app.note(f"passed over: {payload.kind.value}, {len(payload.data)} bytes, {payload.format.value}")
         app.line.say(scanner.seen)
-    raise CodesMissing(f"{scanner.seen.missing} within {timeout} s")
+    missing = f"{scanner.seen.missing} within {timeout} s"
+    raise CodesMissing(missing) if scanner.seen.pictures else CameraAway(missing)
 
 
 def _check_out(app: App, out: Path | None, in_base64: bool, wanted: Kind | None) -> None:
     """Before anybody holds a device before the camera in vain. Raises Conflict, Failure, UsageProblem."""
     if out is not None:
         check_new(out)
+    elif sys.stdout is None:
+        raise UsageProblem("there is no stdout to print it on", hint="add --out FILE")
     is_text = in_base64 or app.options.json or wanted in _TEXT_KINDS
     # Attack: a code whose bytes are commands to the terminal.
     if out is None and not is_text and sys.stdout.isatty():

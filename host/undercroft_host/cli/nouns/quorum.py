@@ -143,6 +143,8 @@ def export(app: App, file: Path, form: str, owner: str | None, name: str) -> Non
     """
     with app.store.read() as session:
         found = current_quorum(session)[0]
+    if owner is not None and form not in list(AccountForm):
+        raise UsageProblem(f"--form {form} is the whole quorum's", hint="leave --owner out")
     data = {"id": found.id.hex(), "code": found.code, "file": str(file)}
     if form == FORMS[0]:
         content = found.to_bytes()
@@ -157,8 +159,6 @@ def export(app: App, file: Path, form: str, owner: str | None, name: str) -> Non
 def _wallet_file(quorum: Quorum, form: str, owner: str | None, name: str) -> WalletFile:
     descriptor = quorum.descriptor()
     if form in list(QuorumForm):
-        if owner is not None:
-            raise UsageProblem(f"--form {form} is the whole quorum's", hint="leave --owner out")
         try:
             return quorum_file(QuorumForm(form), descriptor, name)
         except QrError as error:

@@ -1,6 +1,6 @@
 """BBQr: payloads of wallets as plain alphanumeric codes, one after the other (github.com/coinkite/BBQr)."""
 
-from .header import HEADER_CHARACTERS, MAGIC, MAX_PARTS, MAX_SYMBOL_CHARACTERS, Encoding, Header, parse_header
+from .header import HEADER_CHARACTERS, MAGIC, MAX_PARTS, Encoding, Header, parse_header
 from .sink import BbqrSink
 from .source import BbqrSource
 
@@ -8,7 +8,6 @@ __all__ = [
     "HEADER_CHARACTERS",
     "MAGIC",
     "MAX_PARTS",
-    "MAX_SYMBOL_CHARACTERS",
     "BbqrSink",
     "BbqrSource",
     "Encoding",

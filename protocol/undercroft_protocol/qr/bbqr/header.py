@@ -8,14 +8,13 @@ from types import MappingProxyType
 from typing import Final
 
 from ...errors import QrSymbolError
+from ..capacity import MOST_ALPHANUMERIC
 from ..stream import Kind
 
 MAGIC: Final = "B$"
 HEADER_CHARACTERS: Final = 8
 MAX_PARTS: Final = 1295
 """ZZ in base 36."""
-MAX_SYMBOL_CHARACTERS: Final = 4296
-"""What a code of version 40 at level L holds in alphanumeric mode (ISO/IEC 18004)."""
 
 
 class Encoding(StrEnum):
@@ -56,7 +55,7 @@ class Header:
 
 def parse_header(text: str) -> Header:
     """The header of a symbol's text. Raises QrSymbolError for anything that is not exactly one."""
-    if len(text) > MAX_SYMBOL_CHARACTERS:
+    if len(text) > MOST_ALPHANUMERIC:
         raise QrSymbolError("longer than any BBQr code")
     if not text.startswith(MAGIC) or len(text) < HEADER_CHARACTERS:
         raise QrSymbolError("no BBQr header")

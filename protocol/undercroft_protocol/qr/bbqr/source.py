@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ...errors import QrError, QrSizeError
+from ..capacity import MOST_ALPHANUMERIC
 from ..stream import Kind, SymbolSource
 from . import coding
-from .header import HEADER_CHARACTERS, KIND_OF_TYPE, MAX_PARTS, MAX_SYMBOL_CHARACTERS, Encoding, Header
+from .header import HEADER_CHARACTERS, KIND_OF_TYPE, MAX_PARTS, Encoding, Header
 
 _TYPE_OF_KIND: Final = {kind: file_type for file_type, kind in KIND_OF_TYPE.items()} | {Kind.MESSAGE: "B"}
 _LEAST_BODY: Final = 8
@@ -25,7 +26,7 @@ class BbqrSource(SymbolSource):
             raise QrError(f"BBQr has no file type for {kind.value}")
         if not data:
             raise QrError("there is nothing to send")
-        body = min(characters, MAX_SYMBOL_CHARACTERS) - HEADER_CHARACTERS
+        body = min(characters, MOST_ALPHANUMERIC) - HEADER_CHARACTERS
         if body < _LEAST_BODY:
             raise QrSizeError(
                 f"a BBQr code has at least {HEADER_CHARACTERS + _LEAST_BODY} characters, not {characters}"

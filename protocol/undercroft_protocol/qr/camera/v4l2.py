@@ -16,13 +16,12 @@ from functools import partial
 
 from undercroft_protocol.errors import CameraError
 from undercroft_protocol.qr.camera import pixels, v4l2_abi
-from undercroft_protocol.qr.camera.paths import CHARACTER_DEVICE, open_checked
 from undercroft_protocol.qr.camera.v4l2_abi import BUFFER, fourcc
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.paths import CHARACTER_DEVICE, open_checked
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
 
 WIDTH, HEIGHT = 1280, 720
 BUFFERS = 4
-_MAX_SIDE = 4096
 _MAX_BUFFERS = 32
 _MAX_BUFFER_BYTES = 64 << 20
 
@@ -121,7 +120,7 @@ class V4l2Camera:
                 break
         else:
             raise CameraError("the camera sends compressed pictures only; use one that has YUYV")
-        if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE and stride <= 4 * _MAX_SIDE):
+        if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
             raise CameraError(f"the camera announces pictures of {width} x {height}")
         self._width, self._height = width, height
         row_bytes = 2 * width if format_ == fourcc("YUYV") else width
@@ -200,7 +199,7 @@ def _buffer(index: int) -> bytes:
 
 def open_v4l2(path: str) -> V4l2Camera:
     """Open the camera at this absolute path and start it, 1280 x 720 or what is nearest. Raises CameraError."""
-    fd = open_checked(path, os.O_RDWR, CHARACTER_DEVICE)
+    fd = open_checked(path, os.O_RDWR, CHARACTER_DEVICE, CameraError)
     try:
         return V4l2Camera(fd)
     except CameraError:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from undercroft_protocol.errors import CameraError
-from undercroft_protocol.qr.camera.paths import CHARACTER_DEVICE, FILE, check_path
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.paths import CHARACTER_DEVICE, FILE, check_path
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
 
-_MAX_SIDE = 4096
 # What a video file begins with: AVI, MP4 and MOV, Matroska and WebM. A playlist, which names other files and addresses,
 # begins with none of these.
 _CONTAINERS = (
@@ -24,6 +23,9 @@ _CONTAINERS = (
 )
 
 _FFMPEG_OPTIONS = "protocol_whitelist;file|format_whitelist;avi,mov,matroska"
+_FFMPEG_QUIET = "-8"
+# Attack: a film that is a gigabyte of nothing, through which FFmpeg looks for the next picture.
+PATIENCE_MILLISECONDS = 5000
 
 
 class Capture(Protocol):
@@ -46,11 +48,8 @@ class VideoFile:
         """Nothing to wait for."""
 
     def picture(self, *, timeout: float) -> Picture:  # noqa: ARG002  (a file is never waited for)
-        """The next one, at once. Raises CameraError at the end."""
-        there, frame = self._capture.read()
-        if not there:
-            raise CameraError("the stream is over")
-        return _grey(frame)
+        """The next one, at once. Raises CameraError at the end, and when OpenCV fails."""
+        return _grey(_next_frame(self._capture, at_end="the stream is over"))
 
     def close(self) -> None:
         """Close the file."""
@@ -89,14 +88,14 @@ class VideoCamera:
     def _read_on(self) -> None:
         try:
             while not self._closing:
-                there, frame = self._capture.read()
+                frame = _next_frame(self._capture, at_end="the camera gives no more pictures; was it unplugged?")
                 with self._changed:
-                    if there:
-                        self._newest = frame
-                    else:
-                        self._problem = CameraError("the camera gives no more pictures; was it unplugged?")
-                        self._closing = True
+                    self._newest = frame
                     self._changed.notify()
+        except CameraError as error:
+            with self._changed:
+                self._problem = error
+                self._changed.notify()
         finally:
             self._capture.release()
 
@@ -110,8 +109,7 @@ def open_video(text: str) -> VideoFile | VideoCamera:
     # number of a camera for V4L2, or a file that was looked at for FFmpeg, and no other backend.
     if re.fullmatch("[0-9]{1,2}", text):
         return VideoCamera(_open(int(text), "CAP_V4L2"))
-    check_path(text, FILE | CHARACTER_DEVICE)
-    if stat.S_ISCHR(Path(text).stat().st_mode):
+    if stat.S_ISCHR(check_path(text, FILE | CHARACTER_DEVICE, CameraError)):
         return VideoCamera(_open(text, "CAP_V4L2"))
     _check_container(text)
     return VideoFile(_open(text, "CAP_FFMPEG"))
@@ -140,8 +138,12 @@ def _open(source: int | str, backend: str) -> Capture:
     # Attack: a file that begins as a video does and goes on as a session description, which FFmpeg likes better. Only
     # these forms and only files are read, whatever the environment says (others allow rtsp there).
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = _FFMPEG_QUIET
+    patience = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC) if backend == "CAP_FFMPEG" else ()
     try:
-        capture = cv2.VideoCapture(source, getattr(cv2, backend))
+        capture = cv2.VideoCapture(
+            source, getattr(cv2, backend), [value for one in patience for value in (one, PATIENCE_MILLISECONDS)]
+        )
     except cv2.error as error:
         raise CameraError(f"OpenCV cannot open {source} ({error.err})") from error
     if not capture.isOpened():
@@ -158,8 +160,19 @@ def _open(source: int | str, backend: str) -> Capture:
 
 
 def _check_size(width: int, height: int) -> None:
-    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
-        raise CameraError(f"pictures of {width} x {height}; up to {_MAX_SIDE} x {_MAX_SIDE} are read")
+    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+        raise CameraError(f"pictures of {width} x {height}; up to {MOST_SIDE} x {MOST_SIDE} are read")
+
+
+def _next_frame(capture: Capture, *, at_end: str) -> Any:
+    cv2 = importlib.import_module("cv2")
+    try:
+        there, frame = capture.read()
+    except (cv2.error, MemoryError) as error:
+        raise CameraError("OpenCV failed on a picture") from error
+    if not there:
+        raise CameraError(at_end)
+    return frame
 
 
 def _grey(frame: Any) -> Picture:

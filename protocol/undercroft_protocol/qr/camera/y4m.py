@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import select
 import stat
+import termios
 import time
 import tty
 from collections.abc import Callable
 
 from undercroft_protocol.errors import CameraError
-from undercroft_protocol.qr.camera.paths import CHARACTER_DEVICE, FIFO, FILE, open_checked
 from undercroft_protocol.qr.camera.y4m_stream import StreamReader
+from undercroft_protocol.qr.paths import CHARACTER_DEVICE, FIFO, FILE, open_checked
 from undercroft_protocol.qr.picture import Picture
 
 _CHUNK_BYTES = 1 << 20
@@ -82,17 +83,20 @@ class Y4mCamera:
 
 def open_y4m(path: str) -> Y4mCamera:
     """Open the FIFO, tty or file at this absolute path. Raises CameraError."""
-    kinds = FIFO | CHARACTER_DEVICE | FILE
-    fd = open_checked(path, os.O_RDONLY, kinds)
+    fd = open_checked(path, os.O_RDONLY, FIFO | CHARACTER_DEVICE | FILE, CameraError)
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
         # A FIFO that is open for writing too is never at its end: writers may come and go. The first opening ends only
         # then: a writer that waited for it would otherwise find nobody who reads, and die (SIGPIPE).
         first = fd
         try:
-            fd = open_checked(path, os.O_RDWR, FIFO)
+            fd = open_checked(path, os.O_RDWR, FIFO, CameraError)
         finally:
             os.close(first)
     if os.isatty(fd):
         # Line editing would swallow bytes of a picture.
-        tty.setraw(fd)
+        try:
+            tty.setraw(fd)
+        except termios.error as error:
+            os.close(fd)
+            raise CameraError(f"{path} cannot be opened; has its other end gone?") from error
     return Y4mCamera(fd)

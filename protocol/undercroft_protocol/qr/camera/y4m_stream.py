@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 
 from undercroft_protocol.errors import CameraError
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
 
-MAX_SIDE = 4096
 _MAGIC = b"YUV4MPEG2 "
 _FRAME = b"FRAME"
 _LONGEST_LINE = 256
@@ -69,8 +68,8 @@ def parse_header(line: bytes) -> Shape:
 
 def _side(digits: bytes) -> int:
     # Attack: a header that announces a picture larger than this machine's memory.
-    if not re.fullmatch(rb"[1-9][0-9]{0,3}", digits) or int(digits) > MAX_SIDE:
-        raise CameraError(f"the pictures of the YUV4MPEG2 stream must have sides of 1 to {MAX_SIDE} pixels")
+    if not re.fullmatch(rb"[1-9][0-9]{0,3}", digits) or int(digits) > MOST_SIDE:
+        raise CameraError(f"the pictures of the YUV4MPEG2 stream must have sides of 1 to {MOST_SIDE} pixels")
     return int(digits)
 
 

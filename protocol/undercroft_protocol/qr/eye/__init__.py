@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Final, cast
 
 from undercroft_protocol.errors import QrError
 
 from .patch import Rescue
-from .sight import MOST_CODES, MOST_SIDE, Eye, Sight
+from .sight import MOST_CODES, Eye, Sight
 
-__all__ = ["MOST_CODES", "MOST_SIDE", "NAMES", "Eye", "Sight", "best_eye", "eye_by_name"]
+__all__ = ["MOST_CODES", "NAMES", "Eye", "Sight", "best_eye", "eye_by_name"]
 
 _EYES: Final = MappingProxyType(
     {"zxing": ("zxing", "ZxingEye"), "pyzbar": ("zbar", "ZbarEye"), "opencv": ("opencv", "OpenCvEye")}
@@ -42,6 +41,7 @@ def eye_by_name(name: str) -> Eye:
 
 
 def _rescue() -> Rescue | None:
-    if find_spec("cv2") is None or find_spec("numpy") is None:
+    try:
+        return cast(Rescue, import_module(".rescue", __package__).OpenCvRescue())
+    except ImportError:  # OpenCV or numpy, or a library of the system that one of them needs
         return None
-    return cast(Rescue, import_module(".rescue", __package__).OpenCvRescue())

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import QrError
-from undercroft_protocol.qr.picture import Picture
+from undercroft_protocol.qr.picture import MOST_SIDE, Picture
 
-MOST_SIDE: Final = 4096
-"""Pixels: a larger picture is not looked at."""
 MOST_PIXELS: Final = 4 * 1024 * 1024
 """Of a larger picture every other pixel of every other row is looked at."""
 MOST_CODES: Final = 32
@@ -21,8 +20,8 @@ _TAKEN: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One QR code in a picture: its text, and its four corners (x, y) in pixels from the picture's top left, going
-    round."""
+    """One QR code in a picture: its text (of a PSBT in byte mode a character for each byte, U+0000 to U+00FF), and its
+    four corners (x, y) in pixels from the picture's top left, going round."""
 
     text: str
     corners: tuple[tuple[int, int], ...]
@@ -32,8 +31,8 @@ class Eye(Protocol):
     """Reads QR codes (ISO/IEC 18004) from pictures."""
 
     def look(self, picture: Picture) -> list[Sight]:
-        """Every QR code in it, at most MOST_CODES; none when there is none. Codes whose content is not printable ASCII
-        (with tab and line ends) are left out: no format here has such.
+        """Every QR code in it, at most MOST_CODES; none when there is none. Codes whose content is neither printable
+        ASCII (with tab and line ends) nor begins as a PSBT does are left out: no format here has such.
 
         Raises QrError for a picture beyond MOST_SIDE pixels a side, and when the library behind it fails on this one
         picture: the next may be read.
@@ -64,8 +63,9 @@ def enlarged(sights: Iterable[Sight], factor: int) -> list[Sight]:
 
 
 def text_of(content: bytes) -> str | None:
-    """The text of a code's content; None for content that no format here has."""
+    """The text of a code's content, a character for each byte; None for content that no format here has."""
     # Attack: control characters that a terminal would obey, or bytes that each library decodes in a way of its own.
-    if not content or not _TAKEN.issuperset(content):
+    # Bytes that begin a PSBT are no text, and are shown to nobody as one.
+    if not content or not (_TAKEN.issuperset(content) or content.startswith(PSBT_MAGIC)):
         return None
-    return content.decode("ascii")
+    return content.decode("latin-1")

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from undercroft_protocol.errors import QrSymbolError
-from undercroft_protocol.qr.capacity import LAST_VERSION, capacity_digits
+from undercroft_protocol.qr.capacity import MOST_DIGITS
 
 _GROUP_BYTES: Final = 22
 _DIGITS: Final = tuple(len(str(256**count - 1)) if count else 0 for count in range(_GROUP_BYTES + 1))
 """Digits of a group of so many bytes."""
 _GROUP_DIGITS: Final = _DIGITS[_GROUP_BYTES]
 _BYTES: Final = {digits: count for count, digits in enumerate(_DIGITS[:_GROUP_BYTES])}
-_MOST_DIGITS: Final = capacity_digits(LAST_VERSION)
 
 
 def bytes_in(digits: int) -> int:
@@ -34,7 +33,7 @@ def to_digits(data: bytes) -> str:
 def from_digits(text: str) -> bytes:
     """The bytes of these digits; raises QrSymbolError where ``to_digits`` would not have written them."""
     # Attack: a text of megabytes, or digits of other alphabets, which int() reads too.
-    if not 0 < len(text) <= _MOST_DIGITS or not (text.isascii() and text.isdigit()):
+    if not 0 < len(text) <= MOST_DIGITS or not (text.isascii() and text.isdigit()):
         raise QrSymbolError("not digits, or more than a code holds")
     groups, rest = divmod(len(text), _GROUP_DIGITS)
     # Attack: digits left over, which would be free for anything.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from undercroft_protocol.errors import ScreenError
+from undercroft_protocol.qr.paths import TERMINAL, open_checked
 from undercroft_protocol.qr.picture import Matrix
 from undercroft_protocol.qr.screen.terminal import TerminalScreen
 from undercroft_protocol.qr.screen.window import WindowScreen
@@ -45,16 +44,7 @@ def open_screen(text: str) -> Screen:
 
 def open_terminal(path: str) -> TerminalScreen:
     """Open the tty at this absolute path, non-blocking and not as the controlling terminal. Raises ScreenError."""
-    # A relative name depends on the working directory; somebody else may have put a device there.
-    if not path.startswith("/") or "\0" in path:
-        raise ScreenError(f"{path!r} is not an absolute path")
-    try:
-        # Attack: a FIFO or a file in the place of a tty; opening one can hang, writing to it changes it.
-        if not stat.S_ISCHR(Path(path).stat().st_mode):
-            raise ScreenError(f"{path} is not a terminal")
-        fd = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise ScreenError(f"{path} cannot be opened ({error.strerror})") from error
+    fd = open_checked(path, os.O_WRONLY, TERMINAL, ScreenError)
     try:
         return TerminalScreen(fd, close_fd=True)
     except ScreenError:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from undercroft_protocol.errors import ScreenError
-from undercroft_protocol.qr.draw import draw_alike
+from undercroft_protocol.qr.capacity import modules_of
+from undercroft_protocol.qr.draw import draw_alike, fitting_version
 from undercroft_protocol.qr.picture import Matrix, Picture
-from undercroft_protocol.qr.sheet import MAX_CODES, tight_picture
+from undercroft_protocol.qr.sheet import MAX_CODES, QUIET, tight_picture
 from undercroft_protocol.qr.stream import SymbolSource
 
 MAX_FRAMES = 5000
@@ -25,18 +26,6 @@ def write_png(path: Path, matrix: Matrix, scale: int) -> None:
     _save(path, [tight_picture([matrix], scale=scale, columns=1)])
 
 
-def write_pngs(folder: Path, source: SymbolSource, *, frames: int, scale: int, codes: int) -> list[Path]:
-    """Write the source's first ``frames`` pictures of ``codes`` codes into this folder, as 0001.png and so on.
-
-    Returns their paths. Raises ScreenError.
-    """
-    paths = []
-    for number, picture in enumerate(_pictures(source, frames, scale, codes), start=1):
-        paths.append(folder / f"{number:04}.png")
-        _save(paths[-1], [picture])
-    return paths
-
-
 def write_gif(
     path: Path, source: SymbolSource, *, frames: int, pictures_per_second: int, scale: int, codes: int
 ) -> None:
@@ -47,16 +36,18 @@ def write_gif(
     _save(path, _pictures(source, frames, scale, codes), duration=milliseconds)
 
 
-def _pictures(source: SymbolSource, frames: int, scale: int, codes: int) -> Iterable[Picture]:
+def _pictures(source: SymbolSource, frames: int, scale: int, codes: int) -> Iterator[Picture]:
     if not (1 <= frames <= MAX_FRAMES and 1 <= codes <= MAX_CODES and scale >= 1):
         raise ScreenError(f"1 to {MAX_FRAMES} pictures of 1 to {MAX_CODES} codes can be written")
-    matrices = draw_alike([source.next_symbol() for _ in range(frames * codes)])
-    columns = _columns(codes)
-    side = scale * (matrices[0].size + 8)
-    if frames * codes * side * side > MAX_PIXELS:
+    texts = [source.next_symbol() for _ in range(frames * codes)]
+    version = max(map(fitting_version, texts))
+    side = scale * (modules_of(version) + 2 * QUIET)
+    if len(texts) * side * side > MAX_PIXELS:
         raise ScreenError("so many large pictures make a file that nobody can show; take fewer, or a smaller scale")
+    columns = _columns(codes)
     return (
-        tight_picture(matrices[at : at + codes], scale=scale, columns=columns) for at in range(0, len(matrices), codes)
+        tight_picture(draw_alike(texts[at : at + codes], version=version), scale=scale, columns=columns)
+        for at in range(0, len(texts), codes)
     )
 
 

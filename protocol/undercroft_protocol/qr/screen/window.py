@@ -32,16 +32,17 @@ class WindowScreen:
             raise ScreenError("there is no desktop to open a window on; show the codes on a terminal") from error
         self._tk = tkinter
         self._open = True
-        self._root.title(_TITLE)
-        self._root.configure(background="white")
-        self._root.minsize(_SMALLEST, _SMALLEST)
-        width = int(self._root.winfo_screenwidth() * _SHARE_OF_DESKTOP)
-        height = int(self._root.winfo_screenheight() * _SHARE_OF_DESKTOP)
-        self._root.geometry(f"{width}x{height}")
-        self._label: Any = tkinter.Label(self._root, background="white", borderwidth=0, highlightthickness=0)
-        self._label.pack(expand=True, fill="both")
-        self._root.protocol("WM_DELETE_WINDOW", self._closed)
-        self._root.update()
+        with self._desktop():
+            self._root.title(_TITLE)
+            self._root.configure(background="white")
+            self._root.minsize(_SMALLEST, _SMALLEST)
+            width = int(self._root.winfo_screenwidth() * _SHARE_OF_DESKTOP)
+            height = int(self._root.winfo_screenheight() * _SHARE_OF_DESKTOP)
+            self._root.geometry(f"{width}x{height}")
+            self._label: Any = tkinter.Label(self._root, background="white", borderwidth=0, highlightthickness=0)
+            self._label.pack(expand=True, fill="both")
+            self._root.protocol("WM_DELETE_WINDOW", self._closed)
+            self._root.update()
 
     def show(self, codes: Sequence[Matrix]) -> None:
         """Put up these codes as large as they fit. Raises ScreenError, QrSizeError."""

@@ -10,7 +10,7 @@ from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import DescriptorError, KeyFormatError
 
-from .registry_cbor import Item, Tag
+from .registry_cbor import Item, Tag, encode
 
 HDKEY: Final = (303, 40303)
 KEYPATH: Final = (304, 40304)
@@ -54,6 +54,9 @@ def read_key(item: Item, network: Network, fingerprint: bytes | None) -> Cosigne
         raise KeyFormatError("this is a private or a master key; it must not be here")
     _check_network(fields.get(_USE), network)
     path, source = _read_origin(fields.get(_ORIGIN))
+    # Attack: one origin for programs that read it at the key, and another for those that read it at the account.
+    if fingerprint is not None and source not in (None, fingerprint):
+        raise DescriptorError("a key is of another master key than its account")
     source = source or fingerprint
     if source is None:
         raise DescriptorError("a key has no fingerprint of its master key")
@@ -119,6 +122,8 @@ def _read_origin(item: Item | None) -> tuple[tuple[int, ...], bytes | None]:
 def _check_children(item: Item | None) -> None:
     if item is None:
         return
-    # Attack: children on another branch, so that two wallets derive different addresses from one descriptor.
-    if _fields(item, KEYPATH, "the children of a key").get(_STEPS) != _BOTH_BRANCHES:
+    steps = _fields(item, KEYPATH, "the children of a key").get(_STEPS)
+    # Attack: children on another branch, so that two wallets derive different addresses from one descriptor. They are
+    # compared as they are written, since true is 1 for Python.
+    if steps is None or encode(steps) != encode(_BOTH_BRANCHES):
         raise DescriptorError("the children of a key are not <0;1>/*")

@@ -9,11 +9,9 @@ from typing import Final
 from undercroft_protocol import cbor
 from undercroft_protocol.errors import CborError, QrSymbolError
 
+from ..capacity import MOST_ALPHANUMERIC
 from . import bytewords
 from .fountain import MAX_FRAGMENTS, MAX_SEQUENCE
-
-MAX_CHARACTERS: Final = 4296
-"""What the largest QR code holds in capitals (version 40, level L); a longer text came from no code."""
 
 _TEXT: Final = re.compile(
     r"ur:([a-z0-9-]{1,60})/(?:([1-9][0-9]{0,9})-([1-9][0-9]{0,9})/)?([a-z]+)", re.ASCII | re.IGNORECASE
@@ -59,7 +57,7 @@ def parse(text: str) -> Whole | Part:
     """What a text says, in capitals or small letters. Raises QrSymbolError for anything that the standard does not
     allow, for more than 4096 fragments, and for parts whose numbers do not fit together."""
     # Attack: megabytes of text, to keep the decoder busy.
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MOST_ALPHANUMERIC:
         raise QrSymbolError("longer than a QR code")
     found = _TEXT.fullmatch(text)
     if found is None:
@@ -80,7 +78,7 @@ def parse(text: str) -> Whole | Part:
 
 def _read(type_: str, body: bytes) -> Part:
     try:
-        value = cbor.decode(body, most_bytes=MAX_CHARACTERS)
+        value = cbor.decode(body, most_bytes=MOST_ALPHANUMERIC)
     except CborError as error:
         raise QrSymbolError(f"the part is not deterministic CBOR ({error.detail})") from None
     if not isinstance(value, tuple) or len(value) != 5:
