@@ -1,9 +1,10 @@
 # Every path here is relative, so that the repository may lie anywhere, also under a name with spaces.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bench-sign bench-links memscan fuzz image lock clean
+.PHONY: help setup demo test lint bench bench-sign bench-links memscan fuzz image image-test image-verify image-lock \
+	image-sign image-check lock clean
 
 python := .venv/bin/python
-checked := protocol appliance host demo tools tests
+checked := protocol appliance host demo images tools tests
 compile := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
@@ -13,8 +14,9 @@ help: ## show this list
 setup: ## make .venv and .tools complete (all others call it themselves)
 	@found=$$(sh tools/find_python.sh) && exec "$$found" tools/setup.py
 
-demo: setup ## the whole job on a real node, told step by step (KEEP=1 leaves it running, LINK=qr for codes)
-	@PYTHONPATH=demo $(python) -m undercroft_demo $(if $(LINK),--link $(LINK)) $(if $(KEEP),--keep) $(ARGS)
+demo: setup $(if $(filter qemu,$(APPLIANCE)),image) ## the whole job, told step by step (KEEP=1 leaves it running, LINK=qr, APPLIANCE=qemu)
+	@PYTHONPATH=demo$(if $(APPLIANCE),:images:tools) $(python) -m undercroft_demo $(if $(LINK),--link $(LINK)) \
+		$(if $(APPLIANCE),--appliance $(APPLIANCE)) $(if $(KEEP),--keep) $(ARGS)
 
 test: setup ## the tests (SLOW=1 for all of them, ARGS='-k name' for some)
 	@$(python) -m pytest -n 2 --dist loadfile $(if $(SLOW),,-m "not slow") $(ARGS)
@@ -43,8 +45,23 @@ bench-sign: setup ## one keeper beside other signers and the floor, on a node's 
 bench-links: setup ## serial line and QR codes beside others and the limits (ARGS=--quick for few trials)
 	@PYTHONPATH=demo $(python) -m undercroft_demo.bench_links $(ARGS)
 
-image: ## the appliance's operating system (not in this version)
-	@echo "The appliance's operating-system image is not built in this version." >&2; exit 2
+image: setup ## the appliance's operating system, in build/image (from nothing: 10 to 25 minutes, later one)
+	@PYTHONPATH=images:tools $(python) -m undercroft_images build
+
+image-test: image ## three appliances of the image in an emulator: the whole job, power cuts, a look into their RAM
+	@PYTHONPATH=demo:images:tools $(python) -m undercroft_demo.image_test $(ARGS)
+
+image-verify: setup ## build the image twice from nothing, at two places, and compare
+	@PYTHONPATH=images:tools $(python) -m undercroft_images verify
+
+image-lock: setup ## take today's packages of Debian into the image's locks
+	@PYTHONPATH=images:tools $(python) -m undercroft_images lock
+
+image-sign: setup ## sign what was built as a release signer (KEY=path of an OpenSSH key)
+	@PYTHONPATH=images:tools $(python) -m undercroft_images sign "$(or $(KEY),$(error say KEY=path of an OpenSSH key))" $(ARGS)
+
+image-check: setup ## two of three signatures, all files, a card (SIGNERS=file, CARD=/dev/sdX; reads only)
+	@PYTHONPATH=images:tools $(python) -m undercroft_images check "$(or $(SIGNERS),$(error say SIGNERS=file with the three release keys))" $(if $(CARD),--card "$(CARD)") $(ARGS)
 
 lock: ## write requirements/*.txt anew from the *.in files (UPGRADE=1 for newer versions; needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: pip install uv" >&2; exit 1; }
@@ -53,5 +70,5 @@ lock: ## write requirements/*.txt anew from the *.in files (UPGRADE=1 for newer 
 		echo "$$name.txt" && $(compile) -c dev.txt $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove .venv, .tools, the demo's folder and all caches
-	rm -rf .venv .tools demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools build demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

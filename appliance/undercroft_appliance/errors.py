@@ -119,3 +119,9 @@ class TerminalGoneError(ApplianceError):
     """The owner's terminal is gone."""
 
     code = "terminal-gone"
+
+
+class BootError(ApplianceError):
+    """The appliance's operating system does not start."""
+
+    code = "boot"

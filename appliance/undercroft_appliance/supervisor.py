@@ -2,7 +2,8 @@
 
 A keeper serves one unlock. One that has wiped what it held, and says so by its exit code, is followed by a fresh one
 with the same descriptors; any other end of a process is a fault, and the end of the appliance. The supervisor holds no
-key and reads no message. The processes stay in its process group, so that one kill(2) of the group is a pulled plug;
+key and reads no message. It alone opens devices; the others start with descriptors, without any capability, and as
+users of their own where it is root. They stay in its process group, so that one kill(2) of the group is a pulled plug;
 the kernel ends them when the supervisor itself is killed.
 """
 
@@ -10,21 +11,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from pathlib import Path
+from typing import Final, Self, TypeAlias
 
 from undercroft_protocol.bitcoin.network import Network
 
+from .devices import Devices
 from .endings import EXIT_CODES, HANDED_OVER, OTHER_GONE
 from .errors import ApplianceError, ConfigurationError
-from .sandbox.process import die_with, harden_process, keep_few_capabilities
+from .sandbox.process import READ_ANY_FILE, USERS, become, die_with, harden_process, held, keep_few_capabilities
 from .sandbox.swap import swap_warnings
 from .sandbox.syscalls import this_machine
 
@@ -33,14 +37,14 @@ PATIENCE_SECONDS: Final = 3.0
 GRACE_SECONDS: Final = 1.0
 """How long one that lost its channel to another waits here for that other's end."""
 
-_ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPWR)
 _LEFT_TO_THE_SUPERVISOR: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # A stopped keeper cannot lock itself when its time is over.
 _NEVER_STOPPED: Final = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 # PYTHONMALLOC and the tunables wipe every freed object: a backstop, should a secret ever become one. `-I` would make
-# Python ignore the first, so `-s -P` and an environment made from nothing take its place.
-_PYTHON: Final = ("-s", "-P", "-m")
+# Python ignore the first, so `-s -P` and an environment made from nothing take its place. An image has no module site.
+_PYTHON: Final = ("-s", "-P", *(("-S",) if sys.flags.no_site else ()), "-m")
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LD_BIND_NOW": "1"}
 _KEEPER_ENVIRONMENT: Final = {
     "PYTHONMALLOC": "malloc",
@@ -74,20 +78,30 @@ class Settings:
     camera: str | None = None
     codes: str | None = None
 
-    @property
-    def carriers(self) -> tuple[str, ...]:
-        """The port's options for what it carries messages over."""
-        named = (("--line", self.line), ("--camera", self.camera), ("--codes", self.codes))
-        return tuple(part for name, value in named if value is not None for part in (name, value))
+
+Started: TypeAlias = Callable[[Mapping[str, int]], None]
+"""Is told the process ids by name, once, when all three are started; what it raises ends them."""
 
 
-def supervise(settings: Settings) -> int:
+def supervise(
+    settings: Settings, *, keeps: frozenset[int] = frozenset(), started: Started = lambda _: None
+) -> int:  # fmt: skip
     """Run an appliance until it ends; returns the exit code: 0 if it was asked to end, else one of EXIT_CODES.
 
-    Raises ConfigurationError if the terminal is none, or if this machine cannot keep keys as they must be kept.
+    ``keeps``: capabilities that a supervisor that is root needs afterwards. Raises ConfigurationError if the terminal
+    is none, or if this machine cannot keep keys as they must be kept; DevicePathError, LinkError, CameraError for what
+    cannot be opened.
     """
     this_machine()
     swap_warnings(settings.network)
+    with Devices.opened(
+        line=settings.line, baudrate=settings.baudrate, camera=settings.camera, codes=settings.codes,
+        terminal=settings.terminal,
+    ) as devices:  # fmt: skip
+        return _supervise(settings, devices, keeps, started)
+
+
+def _supervise(settings: Settings, devices: Devices, keeps: frozenset[int], started: Started) -> int:
     # Blocked signals wait until `_wait` fetches them: none is lost between two looks.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_ASKED_TO_END))
     for number in _NEVER_STOPPED:
@@ -95,8 +109,11 @@ def supervise(settings: Settings) -> int:
     with _terminal(settings.terminal) as terminal:
         if settings.kdf == "demo":
             os.write(terminal, _DEMO_WARNING.encode())
-        keep_few_capabilities()
-        with _Processes.started(settings, terminal) as processes:
+        keep = _to_read_programs()
+        _unlimit_locked_memory()
+        keep_few_capabilities(keeps if keep is None else keeps | {keep})
+        with _Processes.started(settings, terminal, devices, keep) as processes:
+            started(processes.pids)
             first = processes.wait()
     if first is None:
         return 0
@@ -136,18 +153,21 @@ def _terminal(path: str) -> Iterator[int]:
 class _Processes:
     """The three of them, and what a fresh keeper inherits: its ends of the channels, the terminal, the handover."""
 
-    def __init__(self, settings: Settings, terminal: int, handover: int, ends: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, settings: Settings, terminal: int, handover: int, ends: Sequence[socket.socket], keep: int | None
+    ) -> None:
         self._keeper_arguments = (
             "--port-fd", str(ends[0].fileno()), "--panel-fd", str(ends[1].fileno()), "--tty-fd", str(terminal),
             "--handover-fd", str(handover), "--network", settings.network.value, "--kdf", settings.kdf,
             "--firmware-hash", settings.firmware.hex(), *(("--codes",) if settings.codes else ()),
         )  # fmt: skip
         self._keeper_descriptors = (ends[0].fileno(), ends[1].fileno(), terminal, handover)
+        self._keep = keep
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, settings: Settings, terminal: int) -> Iterator[Self]:
+    def started(cls, settings: Settings, terminal: int, devices: Devices, keep: int | None) -> Iterator[Self]:
         """All three, ended again in the end. Raises ApplianceError if one cannot be started."""
         with contextlib.ExitStack() as stack:
             handover = _memory_file()
@@ -155,16 +175,22 @@ class _Processes:
             # These two stay open here, so that port and panel do not notice when one keeper follows another.
             keeper_to_port, port = map(stack.enter_context, socket.socketpair())
             keeper_to_panel, panel = map(stack.enter_context, socket.socketpair())
-            processes = cls(settings, terminal, handover, (keeper_to_port, keeper_to_panel))
+            processes = cls(settings, terminal, handover, (keeper_to_port, keeper_to_panel), keep)
             stack.callback(processes.end)
             processes.start("panel", ("--keeper-fd", str(panel.fileno()), "--tty-fd", str(terminal)),
                             (panel.fileno(), terminal))  # fmt: skip
             processes.start_keeper()
-            processes.start("port", ("--keeper-fd", str(port.fileno()), *settings.carriers,
-                                     "--baudrate", str(settings.baudrate)), (port.fileno(),))  # fmt: skip
+            processes.start("port", ("--keeper-fd", str(port.fileno()), *devices.options),
+                            (port.fileno(), *devices.named.values()))  # fmt: skip
             port.close()
             panel.close()
+            devices.close()
             yield processes
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of the processes, by their names."""
+        return {name: process.pid for name, process in self._running.items()}
 
     def start_keeper(self) -> None:
         """Start a keeper, the first or the next. Raises ApplianceError."""
@@ -172,7 +198,7 @@ class _Processes:
 
     def start(self, name: str, arguments: Sequence[str], descriptors: Sequence[int]) -> None:
         """Start one of the three. Raises ApplianceError."""
-        self._running[name] = _started(name, arguments, descriptors)
+        self._running[name] = _started(name, arguments, descriptors, self._keep)
 
     def wait(self) -> tuple[str, int] | None:
         """Which ends first by a fault, and its exit code; None when the appliance is asked to end."""
@@ -223,7 +249,28 @@ def _memory_file() -> int:
         return os.memfd_create("handover", os.MFD_CLOEXEC)
 
 
-def _started(name: str, arguments: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+def _to_read_programs() -> int | None:
+    """The capability that a process needs until it has loaded its programs, where they are root's alone, as below its
+    home; None where everybody may read them."""
+    files = {file for module in sys.modules.values() if (file := getattr(module, "__file__", None))} | {sys.executable}
+    there = [Path(file) for file in files if Path(file).exists()]
+    paths = {path for file in there for path in (file.absolute(), file.resolve())}
+    folders = {folder for path in paths for folder in path.parents}
+    if all(path.stat().st_mode & 0o4 for path in paths) and all(folder.stat().st_mode & 0o1 for folder in folders):
+        return None
+    return next((number for number in READ_ANY_FILE if number in held()), None)
+
+
+def _unlimit_locked_memory() -> None:
+    """So that the keeper can lock Argon2's working memory, up to 1 GiB; who may not raise the limit goes on without."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, resource.RLIM_INFINITY))
+
+
+def _started(
+    name: str, arguments: Sequence[str], descriptors: Sequence[int], keep: int | None
+) -> subprocess.Popen[bytes]:
     environment = _ENVIRONMENT | {"TERM": os.environ.get("TERM", "dumb")}
     supervisor = os.getpid()
     try:
@@ -235,17 +282,21 @@ def _started(name: str, arguments: Sequence[str], descriptors: Sequence[int]) ->
             cwd="/",
             pass_fds=descriptors,
             umask=0o077,
-            preexec_fn=lambda: _prepare(supervisor),  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=lambda: _prepare(name, supervisor, keep),  # noqa: PLW1509 - the supervisor has one thread
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ApplianceError(f"the {name} cannot be started ({error})") from error
 
 
-def _prepare(supervisor: int) -> None:
+def _prepare(name: str, supervisor: int, keep: int | None) -> None:
     """Runs in the new process before its program does."""
     # No process may live on, with keys, after its supervisor was killed.
     die_with(supervisor)
+    become(USERS[name], keep)
     harden_process()
+    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    locked = most if name == "keeper" else 0
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (locked, locked))
     # A Ctrl-C or a hang-up reaches the whole group; the supervisor alone acts on it, and lets the keeper wipe.
     for number in _LEFT_TO_THE_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)

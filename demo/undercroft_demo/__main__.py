@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from .node import NodeMissingError
-from .stage import LINKS, QR, SAMPLE, SERIAL, Stage
+from .qmp import EmulatorError
+from .stage import APPLIANCES, LINKS, PROCESSES, QEMU, QR, SAMPLE, SERIAL, Stage
 from .story import Story, last_line
 from .telling import Telling
+from .working_folder import emptied
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIRECTORY = REPOSITORY / "demo-run"
@@ -26,21 +27,26 @@ def main() -> None:
     parser.add_argument(
         "--link", default=SERIAL, choices=LINKS, help="what joins host and appliances (default: serial)"
     )
+    parser.add_argument(
+        "--appliance", default=PROCESSES, choices=APPLIANCES, help="what the appliances are (default: processes)"
+    )
     options = parser.parse_args()
+    if options.appliance == QEMU and options.link == QR:
+        parser.error("the emulated board has no camera: --link serial")
     # A terminated demo must end what it started, as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupted)
-    directory = _emptied(options.directory.absolute())
+    directory = emptied(options.directory.absolute())
     telling = Telling()
     telling.say(f"Undercroft, the main job on real parts, in {directory}")
     try:
-        with Stage.built(directory, options.link) as stage:
+        with Stage.built(directory, options.link, options.appliance) as stage:
             summary = Story(stage, telling).run()
             if options.keep:
                 _keep(stage, telling)
             telling.chapter("Everything is stopped; the working folder stays")
             if options.link == QR:
                 telling.say(f"what the cameras saw: {directory / SAMPLE}")
-    except NodeMissingError as error:
+    except (NodeMissingError, EmulatorError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         print("Interrupted; everything is stopped.", file=sys.stderr)
@@ -50,17 +56,6 @@ def main() -> None:
 
 def _interrupted(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _emptied(directory: Path) -> Path:
-    """The folder, without what an earlier demo left in it; a folder that is not a demo's is never emptied."""
-    mark = directory / "made-by-make-demo"
-    if directory.exists() and any(directory.iterdir()) and not mark.exists():
-        sys.exit(f"{directory} holds something else; choose another with --directory")
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    mark.write_text("The working folder of make demo; the next one empties it.\n", encoding="utf-8")
-    return directory
 
 
 def _keep(stage: Stage, telling: Telling) -> None:

@@ -35,11 +35,46 @@ class Connection(Protocol):
         """In words."""
 
 
+class Appliance(Protocol):
+    """An appliance on the end of a cable, whatever runs it. `log` is what it says, `told` what it is, in words.
+
+    `master_fd` is its owner's side of the terminal, which outlives a power cut; `terminal_is_remote`: there is a line
+    between, so that only what comes over it can be seen.
+    """
+
+    name: str
+    log: Path
+    master_fd: int
+
+    @property
+    def terminal_is_remote(self) -> bool: ...
+
+    @property
+    def told(self) -> str: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    def power_on(self) -> None:
+        """Start it; it wakes empty."""
+
+    def power_off(self) -> None:
+        """Switch it off as its owner does: it wipes its keys and ends."""
+
+    def pull_plug(self) -> None:
+        """End it at once, as a power cut does."""
+
+    def pids(self) -> list[int]:
+        """The processes on this computer that it is."""
+
+
 class Device:
     """A real appliance on the end of a cable, in a process group of its own.
 
     `master_fd` is its owner's side of the terminal, which outlives the processes until `close`.
     """
+
+    terminal_is_remote: Final = False
 
     def __init__(self, name: str, *, log: Path, arguments: Iterable[str], environment: Mapping[str, str]) -> None:
         self.name = name
@@ -119,6 +154,11 @@ class Device:
         self.power_off()
         os.close(self.master_fd)
         os.close(self._slave)
+
+    @property
+    def told(self) -> str:
+        """What it is, in words. Raises RuntimeError before it was ever on."""
+        return f"{len(self.pids())} processes in group {self.supervisor_pid}"
 
     @property
     def alive(self) -> bool:

@@ -25,7 +25,7 @@ from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.messages import BatchReply, BatchRequest, Change, Output, Quorum, open_reply
 
 ACTOR: Final = "intruder"
-_ANSWER_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ _CODE: Final = r"code ([0-9a-f]{4}(?:-[0-9a-f]{4})+)"
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
 _LOCAL_FLAGS: Final = 3
 _GLANCE_SECONDS: Final = 0.05
+_STILL_SECONDS: Final = 0.3
+"""So long nothing comes over a line when a screen is complete."""
+_UNSEEN: Final = ("Dice", "Passphrase")
+"""The titles under which nothing is echoed."""
 _CLOCK_TOLERANCE_SECONDS: Final = 300
 _ROLLS: Final = 60
 
@@ -72,7 +76,8 @@ class ScriptedOwner:
 
     `decisions` (regular expression, answer) come before the rules that every sensible owner follows. Set
     `expected_quorum_code` and `expected_policy_code` to what the others read out: anything else is declined. `checks`
-    is how many new keys are checked and thrown away before one is used; `rolls` is what was rolled for each.
+    is how many new keys are checked and thrown away before one is used; `rolls` is what was rolled for each. `remote`:
+    the terminal is at the other end of a line, and whether it echoes cannot be seen from here.
     """
 
     def __init__(  # noqa: PLR0917 - what makes an owner
@@ -84,6 +89,7 @@ class ScriptedOwner:
         passphrase: str,
         decisions: Mapping[str, Answer] | None = None,
         *,
+        remote: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
@@ -100,6 +106,7 @@ class ScriptedOwner:
         self.rules: list[Rule] = [*(decisions or {}).items(), *self._sensible()]
         self.unanswered: list[Shown] = []
         self._master = master_fd
+        self._remote = remote
         self._clock = clock
         self._raw = b""
         self._transcript = ""
@@ -224,7 +231,8 @@ class ScriptedOwner:
 
     def _live(self) -> None:
         while True:
-            ready = select.select([self._master, self._stopping], [], [], _GLANCE_SECONDS)[0]
+            pause = _STILL_SECONDS if self._remote else _GLANCE_SECONDS
+            ready = select.select([self._master, self._stopping], [], [], pause)[0]
             if self._stopping in ready:
                 return
             if self._master in ready:
@@ -232,6 +240,9 @@ class ScriptedOwner:
                     self._look(os.read(self._master, 65536))
                 except OSError:
                     return  # the terminal was taken away
+                # What comes over a line comes in pieces: it is read when it is whole.
+                if self._remote:
+                    continue
             with contextlib.suppress(termios.error):
                 self._act()
 
@@ -255,7 +266,7 @@ class ScriptedOwner:
             shown = Shown.read(self._transcript)
             if shown is None:
                 return
-            if not self._echoes():
+            if not self._echoes(shown):
                 if shown.title == "Passphrase":
                     self._answer(self.passphrase)
                 elif shown.title == "Dice":
@@ -280,7 +291,9 @@ class ScriptedOwner:
         self._seen = len(self._transcript)
         self.type(typed)
 
-    def _echoes(self) -> bool:
+    def _echoes(self, shown: Shown) -> bool:
+        if self._remote:
+            return shown.title not in _UNSEEN
         return bool(termios.tcgetattr(self._master)[_LOCAL_FLAGS] & termios.ECHO)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .cable import Cable
-from .device import Connection, Device
+from .device import Appliance, Connection, Device
 from .node import Node
 from .operator import Operator
 from .owner import ScriptedOwner
@@ -52,19 +53,30 @@ refuse_above_sats = 5_000_000_000
 
 SERIAL: Final = "serial"
 QR: Final = "qr"
+LINKS: Final = (SERIAL, QR)
 SAMPLE: Final = "camera-frame.png"
 """A picture of a camera, in the working folder, where codes are the link."""
 
+APPLIANCE_END: Final = "a"
+HOST_END: Final = "b"
+"""Of a cable, as its recordings call them."""
+
+PROCESSES: Final = "processes"
+QEMU: Final = "qemu"
+APPLIANCES: Final = (PROCESSES, QEMU)
+"""What an appliance can be: processes of this computer, or the image that is shipped, in an emulator."""
+
 READY: Final = r"--- Ready -"
 """What an appliance's screen shows first."""
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where one owner works."""
 
-    device: Device
+    device: Appliance
     connection: Connection
     owner: ScriptedOwner
 
@@ -75,6 +87,20 @@ class Site:
             raise LookupError(self.device.name)  # noqa: TRY004 - what is missing is the cable
         return self.connection
 
+    def wait_until_ready(self, *, since: int = 0) -> None:
+        """Return when the screen says so. Raises RuntimeError when the appliance ends before, TimeoutError."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.owner.wait_for(READY, _LOOK_SECONDS, since=since)
+            except TimeoutError:
+                if not self.device.alive:
+                    raise RuntimeError(f"the appliance of {self.device.name} ended, see {self.device.log}") from None
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
 
 @dataclass(slots=True)
 class Stage:
@@ -83,6 +109,10 @@ class Stage:
     directory: Path
     node: Node
     link: str = SERIAL
+    made_of: str = "processes of this computer"
+    """What the appliances are, in words."""
+    start_seconds: float = 0.0
+    """How long all appliances together took to be ready."""
     sites: dict[str, Site] = field(default_factory=dict)
 
     @property
@@ -91,21 +121,28 @@ class Stage:
 
     @classmethod
     @contextlib.contextmanager
-    def built(cls, directory: Path, link: str = SERIAL) -> Iterator[Stage]:
+    def built(
+        cls, directory: Path, link: str = SERIAL, appliance: str = PROCESSES, *, record: bool = False
+    ) -> Iterator[Stage]:
         """A node with a funded payer and three appliances, switched on and empty; all ended on leaving.
 
-        ``link``: what joins them to the host, SERIAL or QR.
+        ``link``: what joins them to the host, SERIAL or QR. ``appliance``: one of `APPLIANCES`; the image has the
+        serial line alone. ``record``: keep all that goes over a serial line (see `recorded`).
         """
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             node = stack.enter_context(Node.started(directory / "node"))
             node.fund_payer()
-            stage = cls(directory, node, link)
-            connections = stack.enter_context(_CONNECTIONS[link](directory))
+            started, made_of = _STARTERS[appliance]()
+            stage = cls(directory, node, link, made_of)
+            connections = stack.enter_context(_cameras(directory) if link == QR else _cables(directory, record=record))
+            switched_on = time.monotonic()
             for name, site, region in PEOPLE:
-                stage.sites[name] = stack.enter_context(_site(directory, name, site, region, connections[name]))
+                device = stack.enter_context(started(directory, name, connections[name]))
+                stage.sites[name] = stack.enter_context(_site(device, site, region, connections[name]))
             for one in stage.sites.values():
-                one.owner.wait_for(READY, START_SECONDS)
+                one.wait_until_ready()
+            stage.start_seconds = time.monotonic() - switched_on
             yield stage
 
     # --- the steps that every story shares ---------------------------------------------------------------------
@@ -153,6 +190,22 @@ class Stage:
         for name in self.sites:
             self.operator("appliance", "lock", name)
 
+    def recorded(self, name: str, end: str) -> Path:
+        """Where all that entered a cable at this end is, of a stage that records."""
+        return _record(self.directory, name).with_suffix(f".{end}")
+
+    def cut_power(self, name: str) -> None:
+        """An appliance loses its power and is switched on again; returns when it is ready, and empty."""
+        self.sites[name].device.pull_plug()
+        self.switch_on(name)
+
+    def switch_on(self, name: str) -> None:
+        """Switch an appliance on that is off; returns when it is ready."""
+        site = self.sites[name]
+        before = site.owner.mark()
+        site.device.power_on()
+        site.wait_until_ready(since=before)
+
     def sync(self) -> None:
         """The host looks at the chain, judges and books."""
         self.operator("gateway", "sync")
@@ -187,9 +240,18 @@ PEOPLE: Final = (
 
 
 @contextlib.contextmanager
-def _cables(directory: Path) -> Iterator[Mapping[str, Connection]]:
+def _cables(directory: Path, *, record: bool) -> Iterator[Mapping[str, Connection]]:
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(Cable.started(directory, name)) for name, _, _ in PEOPLE}
+        yield {
+            name: stack.enter_context(
+                Cable.started(directory, name, record=_record(directory, name) if record else None)
+            )
+            for name, _, _ in PEOPLE
+        }
+
+
+def _record(directory: Path, name: str) -> Path:
+    return directory / f"{name}-line"
 
 
 @contextlib.contextmanager
@@ -201,16 +263,43 @@ def _cameras(directory: Path) -> Iterator[Mapping[str, Connection]]:
         yield paths
 
 
-_CONNECTIONS: Final = {SERIAL: _cables, QR: _cameras}
-LINKS: Final = tuple(_CONNECTIONS)
+_Starter: TypeAlias = Callable[[Path, str, Connection], contextlib.AbstractContextManager[Appliance]]
+
+
+def _processes() -> tuple[_Starter, str]:
+    return lambda directory, name, line: Device.started(directory, name, cable=line), "processes of this computer"
+
+
+def _emulated() -> tuple[_Starter, str]:
+    # Only who emulates needs the packages that build an image.
+    from .machine import Emulator, Machine  # noqa: PLC0415
+
+    emulator = Emulator.ready()
+
+    def started(directory: Path, name: str, line: Connection) -> Machine:
+        if not isinstance(line, Cable):
+            raise ValueError("an emulated appliance has a serial line alone")  # noqa: TRY004 - a choice that is none
+        return Machine.started(directory, name, emulator=emulator, cable=line)
+
+    return started, emulator.told
+
+
+_STARTERS: Final = {PROCESSES: _processes, QEMU: _emulated}
 
 
 @contextlib.contextmanager
-def _site(directory: Path, name: str, site: str, region: str, connection: Connection) -> Iterator[Site]:
-    with contextlib.ExitStack() as stack:
-        device = stack.enter_context(Device.started(directory, name, cable=connection))
-        owner = ScriptedOwner(
-            device.master_fd, name=name, site=site, region=region, passphrase=f"test passphrase of {name}, never real"
-        )
-        stack.callback(owner.leave)
+def _site(device: Appliance, site: str, region: str, connection: Connection) -> Iterator[Site]:
+    name = device.name
+    owner = ScriptedOwner(
+        device.master_fd,
+        name=name,
+        site=site,
+        region=region,
+        # No 16 bytes of it stand anywhere in an appliance but where they were typed: scans of memory look for them.
+        passphrase=f"for tests: vexing quartz 9153 {name} jumbo flywheel",
+        remote=device.terminal_is_remote,
+    )
+    try:
         yield Site(device, connection, owner)
+    finally:
+        owner.leave()

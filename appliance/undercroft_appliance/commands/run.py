@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
-import sys
 from typing import Final
 
 from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.firmware import firmware_hash
 from undercroft_appliance.supervisor import Settings, supervise
 from undercroft_protocol.bitcoin.network import Network
-from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, check_device_path
+from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE
 
 from . import Commands
 
 CAMERAS: Final = ("/dev/", "y4m:")
 """How the text of a camera begins that an appliance opens: it has no library for others."""
-_TIOCGDEV: Final = 0x80045432
-"""Tells also which terminal /dev/tty is."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -45,7 +40,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start the appliance's processes; raises ConfigurationError, LinkError."""
+    """Start the appliance's processes; raises ConfigurationError, LinkError, CameraError."""
     # Attack: a mainnet envelope sealed with parameters that a graphics card goes through in days.
     if options.kdf == "demo" and options.network == Network.MAINNET.value:
         raise ConfigurationError("demo key strength is refused on mainnet")
@@ -71,26 +66,5 @@ def _check_carriers(options: argparse.Namespace) -> None:
         options.usage_error("--camera and --codes belong together: codes are read and shown")
     if options.line is None and options.camera is None:
         options.usage_error("nothing to talk over: --line, or --camera and --codes")
-    if options.line is not None:
-        check_device_path(options.line)
-    if options.camera is None:
-        return
-    if not options.camera.startswith(CAMERAS):
+    if options.camera is not None and not options.camera.startswith(CAMERAS):
         raise ConfigurationError(f"a camera is {' or '.join(f'{start}…' for start in CAMERAS)}")
-    # Attack: a reply over the question that its owner is to read.
-    if _terminal_number(options.codes) == _terminal_number(options.terminal):
-        raise ConfigurationError("codes need a terminal of their own, beside the owner's")
-
-
-def _terminal_number(path: str) -> int:
-    """The kernel's number of a terminal, whatever its path. Raises ConfigurationError for what is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise ConfigurationError(f"the terminal {path} cannot be opened ({error.strerror})") from error
-    try:
-        return int.from_bytes(fcntl.ioctl(descriptor, _TIOCGDEV, bytes(4)), sys.byteorder)
-    except OSError as error:
-        raise ConfigurationError(f"{path} is no terminal") from error
-    finally:
-        os.close(descriptor)

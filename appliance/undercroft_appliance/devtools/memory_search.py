@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .process_memory import Memory, ProcessMemory, Region
@@ -52,10 +52,16 @@ class Found:
 
 
 class Search:
-    """All forms of some secrets, ready to be looked for."""
+    """All forms of some secrets, ready to be looked for.
 
-    def __init__(self, secrets: Iterable[Secret]) -> None:
-        self._forms: tuple[Form, ...] = tuple(form for secret in secrets for form in forms_of(secret))
+    `words`: of what is random, a single word of 8 bytes at an address divisible by 8 counts, such as a register saved.
+    """
+
+    def __init__(self, secrets: Iterable[Secret], *, words: bool = False) -> None:
+        forms = (form for secret in secrets for form in forms_of(secret))
+        self._forms: tuple[Form, ...] = tuple(
+            replace(form, least=_WORD_BYTES) if words and form.by_words else form for form in forms
+        )
         self._places: dict[int, list[tuple[Form, int]]] = {}
         for form in self._forms:
             # A longer part holds several whole words one after the other: then one of so many is enough.

@@ -24,6 +24,7 @@ EXTENDED_KEY: Final = "base58 (xprv)"
 _EXTENDED_KEY_PART: Final = 32
 """Of an xprv the first 16 characters are the same for all keys of one depth."""
 _NUMBER_BYTES: Final = 32
+_TEXT: Final = "text"
 _WIF_PREFIXES: Final = {"mainnet": b"\x80", "testnet": b"\xef"}
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _WORD_BITS: Final = 11
@@ -51,7 +52,12 @@ class Secret:
     @classmethod
     def of_text(cls, name: str, text: str) -> Secret:
         """A secret that people type, such as a passphrase. Raises ConfigurationError (under 16 bytes)."""
-        return cls(name, text.encode(), (("text", text),))
+        return cls(name, text.encode(), ((_TEXT, text),))
+
+    @property
+    def is_text(self) -> bool:
+        """People chose it: its words may stand elsewhere, too."""
+        return any(form == _TEXT for form, _ in self.written)
 
     def __repr__(self) -> str:
         return f"Secret({self.name}, {len(self.data)} bytes)"
@@ -65,6 +71,8 @@ class Form:
     name: str
     data: bytes
     least: int = PART_BYTES
+    by_words: bool = False
+    """Random enough that even one machine word of it (8 bytes) is not found by chance."""
 
     def __repr__(self) -> str:
         return f"Form({self.name} of {self.secret}, {len(self.data)} bytes)"
@@ -84,13 +92,14 @@ def forms_of(secret: Secret) -> tuple[Form, ...]:
 
 
 def _forms(secret: Secret) -> Iterator[Form]:
-    yield Form(secret.name, "raw", secret.data)
-    yield Form(secret.name, "reversed", secret.data[::-1])
+    by_words = not secret.is_text
+    yield Form(secret.name, "raw", secret.data, by_words=by_words)
+    yield Form(secret.name, "reversed", secret.data[::-1], by_words=by_words)
     if secret.brief:
         return
     if len(secret.data) % _LIMB_BYTES == 0:
         for name, make in _NUMBERS.items():
-            yield Form(secret.name, name, make(secret.data))
+            yield Form(secret.name, name, make(secret.data), by_words=by_words)
     for name, text, least in _texts(secret):
         yield Form(secret.name, name, text.encode(), least)
         for wide, encoding, width in _WIDE:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
@@ -73,9 +71,6 @@ def _serve(options: argparse.Namespace) -> handover.Handover:
     earlier = handover.found(options.handover_fd)
     port_rest, panel_rest = (b"", b"") if earlier is None else (earlier.port_rest, earlier.panel_rest)
     swaps = swap_warnings(network)
-    # So that Argon2's working memory, up to 1 GiB, can be locked; who may not raise the limit goes on without.
-    with contextlib.suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with Keyring(network=network, entropy=KernelEntropy(), kdf_bounds=bounds, kdf_cost=cost) as keys:
         check_refusals(keys)
         wires = Wires(

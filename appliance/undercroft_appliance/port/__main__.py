@@ -11,6 +11,7 @@ from typing import Final
 
 from undercroft_protocol.errors import LinkError
 from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.tty import HandedTty
 
 from ..channel import Channel
 from ..endings import OTHER_GONE
@@ -24,13 +25,12 @@ MOST_MEMORY_BYTES: Final = 256 * 1024 * 1024
 
 
 def main() -> int:
-    """Run the port on the devices and the descriptor it was given; returns the exit code."""
+    """Run the port on the descriptors it was given; returns the exit code."""
     parser = argparse.ArgumentParser(prog="undercroft-appliance-port")
     parser.add_argument("--keeper-fd", type=int, required=True)
-    parser.add_argument("--line")
-    parser.add_argument("--baudrate", type=int, required=True)
-    parser.add_argument("--camera")
-    parser.add_argument("--codes")
+    parser.add_argument("--line-fd", type=int)
+    parser.add_argument("--camera-fd", type=int)
+    parser.add_argument("--codes-fd", type=int)
     options = parser.parse_args()
     keeper = Channel(socket.socket(fileno=options.keeper_fd))
     try:
@@ -49,16 +49,16 @@ def main() -> int:
 
 
 def _opened(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[Carrier]:
-    """The carriers, all devices open. Raises LinkError, ConfigurationError."""
+    """The carriers over their devices. Raises LinkError, ConfigurationError."""
     carriers: list[Carrier] = []
-    if options.line is not None:
-        link = SerialLink.open(options.line, baudrate=options.baudrate, max_message_bytes=MAX_CARRIED_BYTES)
+    if options.line_fd is not None:
+        link = SerialLink.over(HandedTty(options.line_fd), max_message_bytes=MAX_CARRIED_BYTES)
         carriers.append(Line(stack.enter_context(link), _say))
-    if options.camera is not None:
+    if options.camera_fd is not None:
         # A port without a camera never loads what reads pictures.
         from .codes import Codes  # noqa: PLC0415
 
-        carriers.append(stack.enter_context(Codes.opened(options.camera, options.codes, _say)))
+        carriers.append(stack.enter_context(Codes.over(options.camera_fd, options.codes_fd, _say)))
     return carriers
 
 

@@ -13,12 +13,12 @@ from typing import Final, Self
 
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import LinkError, ScreenError
-from undercroft_protocol.qr.camera import open_camera
+from undercroft_protocol.qr.camera import camera_over
 from undercroft_protocol.qr.collector import Collector
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.eye.zxing import ZxingEye
 from undercroft_protocol.qr.link import QrLink, QrSettings
-from undercroft_protocol.qr.screen import open_terminal
+from undercroft_protocol.qr.screen.terminal import TerminalScreen
 from undercroft_protocol.qr.sheet import largest_version, tight_picture
 from undercroft_protocol.qr.sources import source_of
 from undercroft_protocol.qr.stream import Format, Kind, Payload
@@ -55,19 +55,18 @@ class Codes:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, camera: str, terminal: str, say: Say) -> Iterator[Self]:
-        """Open camera and terminal, and try drawing and reading once, so that nothing is left to load behind the walls.
-
-        Raises CameraError, ScreenError, ConfigurationError.
+    def over(cls, camera: int, terminal: int, say: Say) -> Iterator[Self]:
+        """Start with the camera and the terminal of these descriptors, which are closed at the end; draw and read once,
+        so that nothing is left to load behind the walls. Raises CameraError, ScreenError, ConfigurationError.
         """
         _try_out()
         with contextlib.ExitStack() as stack:
-            screen = open_terminal(terminal)
+            screen = TerminalScreen(terminal, close_fd=True)
             stack.callback(screen.close)
             settings = QrSettings(version=_version_for(terminal))
             eye = PatientEye(ZxingEye(), clock=time.monotonic, effort=time.thread_time)
             link = QrLink(
-                open_camera(camera), screen, eye, settings=settings, clock=time.monotonic, entropy=os.urandom,
+                camera_over(camera), screen, eye, settings=settings, clock=time.monotonic, entropy=os.urandom,
                 limit=MAX_CARRIED_BYTES,
             )  # fmt: skip
             stack.pop_all()
@@ -166,17 +165,14 @@ def _payload(data: bytes, way: int) -> Payload:
     return Payload(Format.BBQR if way == Way.BBQR else Format.UR, Kind.PSBT, data)
 
 
-def _version_for(terminal: str) -> int:
+def _version_for(terminal: int) -> int:
     """The version of codes for this terminal. Raises ConfigurationError for one that is too small for any."""
-    descriptor = os.open(terminal, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        columns, rows = os.get_terminal_size(descriptor)
-    finally:
-        os.close(descriptor)
+    columns, rows = os.get_terminal_size(terminal)
     largest = largest_version(1, columns, 2 * rows) or 0
     if largest < _LEAST_VERSION:
         raise ConfigurationError(
-            f"the terminal {terminal} has {columns} columns and {rows} rows, too few for codes; 105 and 53 are enough"
+            f"the terminal {os.ttyname(terminal)} has {columns} columns and {rows} rows, too few for codes; "
+            "105 and 53 are enough"
         )
     return min(VERSION, largest)
 

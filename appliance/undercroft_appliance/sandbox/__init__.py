@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import landlock, seccomp
-from .process import USERS, become, harden_process
+from .process import USERS, become, give_up_capabilities, harden_process
 from .profiles import KEEPER, PANEL, PORT, REFUSED
 from .seccomp import Rule
 
@@ -48,9 +48,9 @@ def confine(name: str) -> Walls:
     Where the kernel has no Landlock the filter stands alone. Raises ConfigurationError where there can be no filter,
     or another part fails.
     """
-    own_user = os.geteuid() == 0
     become(USERS[name])
+    give_up_capabilities()
     harden_process()
     user, version = os.geteuid(), landlock.restrict()
     seccomp.install(_PROFILES[name], REFUSED)
-    return Walls(user, own_user, version)
+    return Walls(user, user == USERS[name], version)

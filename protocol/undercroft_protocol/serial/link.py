@@ -9,12 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self
 
-import serial
-
 from undercroft_protocol.errors import LinkError, LinkTimeoutError
 from undercroft_protocol.link import ClosingLink, Progress
 from undercroft_protocol.serial.machine import DEFAULT_MAX_MESSAGE_BYTES, Counters, LinkMachine
-from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, open_tty
+from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE, Tty, open_tty
 
 _READ_BYTES = 65536
 _READS_PER_PUMP = 16
@@ -33,7 +31,7 @@ class SerialLink(ClosingLink):
 
     def __init__(
         self,
-        port: serial.Serial,
+        port: Tty,
         machine: LinkMachine,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -66,7 +64,23 @@ class SerialLink(ClosingLink):
 
         Raises DevicePathError for anything but the path of a tty, LinkError if it cannot be opened.
         """
-        port = open_tty(os.fspath(path), baudrate=baudrate)
+        return cls.over(
+            open_tty(os.fspath(path), baudrate=baudrate), clock=clock, entropy=entropy, on_progress=on_progress,
+            max_message_bytes=max_message_bytes, dead_after=dead_after,
+        )  # fmt: skip
+
+    @classmethod
+    def over(
+        cls,
+        port: Tty,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        entropy: Callable[[int], bytes] = os.urandom,
+        on_progress: Callable[[Progress], None] | None = None,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        dead_after: float = 10.0,
+    ) -> Self:
+        """The same over a tty that is open already, and is closed with the link. Raises LinkError if it is gone."""
         machine = LinkMachine(clock=clock, entropy=entropy, max_message_bytes=max_message_bytes, dead_after=dead_after)
         link = cls(port, machine, clock=clock, on_progress=on_progress)
         try:

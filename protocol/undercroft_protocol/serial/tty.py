@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import termios
 from pathlib import Path
+from typing import Protocol
 
 import serial
 
 from undercroft_protocol.errors import DevicePathError, LinkError
 
 DEFAULT_BAUDRATE = 115200
+
+
+class Tty(Protocol):
+    """An open serial line; ``port`` is what reports call it."""
+
+    @property
+    def port(self) -> str | None:
+        """Its path."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+class HandedTty:
+    """A line that another process opened with `open_tty`, and whose descriptor it handed on.
+
+    Raises DevicePathError for a descriptor of anything else.
+    """
+
+    def __init__(self, fd: int) -> None:
+        try:
+            self.port = os.ttyname(fd)
+            os.set_blocking(fd, False)
+        except OSError as error:
+            raise DevicePathError(f"descriptor {fd} is not a tty") from error
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """See Tty."""
+        return self._fd
+
+    def close(self) -> None:
+        """See Tty."""
+        os.close(self._fd)
 
 
 def check_device_path(path: str) -> None:
@@ -45,7 +84,7 @@ def open_tty(path: str, *, baudrate: int = DEFAULT_BAUDRATE) -> serial.Serial:
     """
     check_device_path(path)
     try:
-        port = serial.Serial(path, baudrate=baudrate, exclusive=True, timeout=0, write_timeout=0)
+        port = _opened(path, baudrate)
     except PermissionError as error:
         raise LinkError(f"{path} may not be opened; add this user to the group that owns it") from error
     except (serial.SerialException, OSError, ValueError) as error:
@@ -57,3 +96,13 @@ def open_tty(path: str, *, baudrate: int = DEFAULT_BAUDRATE) -> serial.Serial:
         port.close()
         raise DevicePathError(f"{path} is not a tty")
     return port
+
+
+def _opened(path: str, baudrate: int) -> serial.Serial:
+    try:
+        return serial.Serial(path, baudrate=baudrate, exclusive=True, timeout=0, write_timeout=0)
+    except serial.SerialException as error:
+        if error.errno != errno.ENOSYS:
+            raise
+    # An appliance's own kernel has no locks on files, and no other program that could use the line.
+    return serial.Serial(path, baudrate=baudrate, timeout=0, write_timeout=0)

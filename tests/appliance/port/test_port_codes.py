@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from appliance.port.codes_support import HEIGHT, PSBT, WIDTH, Outside, fast
-from appliance.port.port_support import PATIENCE_SECONDS, Port
+from appliance.port.port_support import PATIENCE_SECONDS, Port, devices
 from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.internal import Codes, Inbound, Outbound, Way
 from undercroft_appliance.port import codes
@@ -207,11 +207,8 @@ def test_a_small_terminal_gets_smaller_codes(tmp_path: Path) -> None:
     outside.close()
 
 
-@pytest.mark.parametrize("camera", ["/dev/nothing", "y4m:/nowhere", "y4m:relative", "video:/dev/video0"])
-def test_a_camera_that_cannot_be_opened_ends_the_port_with_its_reason(
-    outside: Outside, tmp_path: Path, camera: str
-) -> None:
-    port = Port(tmp_path / "port.log", "--camera", camera, *outside.options[2:])
+def test_what_is_no_camera_ends_the_port_with_its_reason(outside: Outside, tmp_path: Path) -> None:
+    port = Port(tmp_path / "port.log", "--camera", "/dev/null", *outside.options[2:])
     assert port.process.wait(PATIENCE_SECONDS) == 1
     assert "error [camera]" in port.log.read_text()
     port.close()
@@ -229,7 +226,7 @@ def test_what_cannot_read_its_own_codes_is_found_at_the_start(
 ) -> None:
     monkeypatch.setattr(codes, "ZxingEye", Blind)
     with pytest.raises(ConfigurationError, match="cannot be drawn and read"):
-        codes.Codes.opened(outside.options[1], outside.options[3], print).__enter__()
+        codes.Codes.over(-1, -1, print).__enter__()
 
 
 TRIES = """
@@ -237,7 +234,7 @@ import os, socket, sys
 from undercroft_appliance.port.codes import Codes
 from undercroft_appliance.sandbox import confine
 
-with Codes.opened(sys.argv[1], sys.argv[2], print) as codes:
+with Codes.over(int(sys.argv[1]), int(sys.argv[2]), print) as codes:
     confine("port")
     codes.post(b"reply", 1)
     codes.pump()
@@ -250,9 +247,10 @@ with Codes.opened(sys.argv[1], sys.argv[2], print) as codes:
 
 
 def test_attack_a_reader_that_was_taken_over_opens_no_file_and_no_socket(outside: Outside) -> None:
-    camera, codes = outside.options[1], outside.options[3]
-    command = [sys.executable, "-c", TRIES, camera, codes, str(outside.fifo)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with devices(*outside.options) as opened:
+        numbers = (opened.named["camera"], opened.named["codes"])
+        command = [sys.executable, "-c", TRIES, *map(str, numbers), str(outside.fifo)]
+        done = subprocess.run(command, pass_fds=numbers, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("refused\n", -signal.SIGSYS)
 
 

@@ -15,6 +15,7 @@ import pytest
 from undercroft_appliance.port import codes
 from undercroft_appliance.port.patience import LONG_SECONDS, REST, PatientEye
 from undercroft_protocol.errors import QrError
+from undercroft_protocol.qr.camera import camera_descriptor
 from undercroft_protocol.qr.camera.y4m_stream import frame, header
 from undercroft_protocol.qr.eye import Sight
 from undercroft_protocol.qr.eye.zxing import ZxingEye
@@ -99,7 +100,7 @@ def test_the_port_reads_with_such_an_eye(tmp_path: Path, monkeypatch: pytest.Mon
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 110, 0, 0))
     try:
-        with codes.Codes.opened(f"y4m:{film}", os.ttyname(slave), print) as carrier:
+        with codes.Codes.over(camera_descriptor(f"y4m:{film}"), os.dup(slave), print) as carrier:
             for _ in range(10):
                 assert carrier.pump() == []
     finally:

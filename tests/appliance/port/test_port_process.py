@@ -6,6 +6,8 @@ import os
 import random
 import select
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,13 +115,6 @@ def test_a_line_that_vanishes_ends_the_port_with_its_reason(port: Port, host: Se
     assert "is gone" in port.log.read_text()
 
 
-def test_a_line_that_is_not_there_ends_the_port_with_its_reason(tmp_path: Path) -> None:
-    port = Port(tmp_path / "port.log", "--line", str(tmp_path / "nothing"))
-    assert port.process.wait(PATIENCE_SECONDS) == 1
-    assert "error [link]: " in port.log.read_text()
-    port.close()
-
-
 def test_the_port_ends_when_the_keeper_does(port: Port) -> None:
     port.keeper.close()
     assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
@@ -135,15 +130,19 @@ def test_a_message_that_is_none_for_a_port_without_codes_ends_it(port: Port, mes
     assert port.process.wait(PATIENCE_SECONDS) == OTHER_GONE
 
 
-@pytest.mark.parametrize(
-    "url", ["socket://127.0.0.1:{port}", "rfc2217://127.0.0.1:{port}", "spy:///dev/tty", "loop://"]
-)
-def test_attack_the_process_at_the_line_opens_no_url_and_connects_to_nothing(tmp_path: Path, url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)
-        refused = Port(tmp_path / "port.log", "--line", url.format(port=server.getsockname()[1]))
-        assert refused.process.wait(PATIENCE_SECONDS) == 1
-        refused.close()
-        with pytest.raises(BlockingIOError):
-            server.accept()
-    assert "error [device-path]: " in refused.log.read_text()
+def test_attack_the_process_at_the_line_opens_nothing_by_a_name(tmp_path: Path) -> None:
+    for option in ("--line", "--camera", "--codes"):
+        port = "undercroft_appliance.port"
+        done = subprocess.run([sys.executable, "-m", port, "--keeper-fd", "0", option, "/dev/tty"], check=False)
+        assert done.returncode == 2
+
+
+def test_what_is_no_line_ends_the_port_with_its_reason(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / "file").open("w") as file:
+        descriptors = (theirs.fileno(), file.fileno())
+        command = [sys.executable, "-m", "undercroft_appliance.port", "--keeper-fd", str(descriptors[0])]
+        command += ["--line-fd", str(descriptors[1])]
+        done = subprocess.run(command, pass_fds=descriptors, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "error [device-path]: " in done.stderr

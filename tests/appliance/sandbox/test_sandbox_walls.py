@@ -80,6 +80,25 @@ def test_each_process_has_a_user_of_its_own() -> None:
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("kept", [None, 2])
+def test_attack_a_program_that_starts_as_another_user_has_no_way_back_to_root(kept: int | None) -> None:
+    program = (
+        "import os, sys\n"
+        "from undercroft_appliance.sandbox.process import become\n"
+        "become(60801, eval(sys.argv[1]))\n"
+        "try: os.setresuid(0, 0, 0)\n"
+        "except PermissionError: os.execv('/bin/cat', ['cat', '/proc/self/status'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(kept)], capture_output=True, text=True, check=True)
+    status = dict(line.split(":\t", 1) for line in done.stdout.splitlines() if ":\t" in line)
+    assert status["Uid"].split() == status["Gid"].split() == ["60801"] * 4
+    assert status["Groups"].split() == []
+    rights = "0" * 16 if kept is None else f"{1 << kept:016x}"
+    assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {rights}
+    assert status["NoNewPrivs"] == "1"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody to start from")
 def test_who_is_not_root_keeps_its_user_and_gets_all_other_walls() -> None:
     program = (

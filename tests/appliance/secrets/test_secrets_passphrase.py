@@ -47,6 +47,51 @@ def test_attack_what_was_typed_before_the_prompt_is_thrown_away(memory: GuardedM
     assert slot.read_public().startswith(PASSPHRASE)
 
 
+def test_attack_what_is_taken_back_reaches_the_keeper_because_the_kernel_would_keep_it(
+    memory: GuardedMemory, owner: PassphraseOwner
+) -> None:
+    slot = memory.take(64)
+    seen: list[bytes] = []
+
+    def ready() -> None:
+        characters = termios.tcgetattr(owner.tty)[6]
+        seen.extend(characters[number] for number in (termios.VERASE, termios.VWERASE, termios.VKILL))
+        owner.ready()
+
+    owner.will_type(OTHER_PASSPHRASE + b"\x15" + PASSPHRASE)
+    assert read_passphrase(owner.tty, slot, ready) == len(PASSPHRASE)
+    assert seen == [b"\0"] * 3
+    assert slot.read_public() == PASSPHRASE.ljust(64, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        (b"\x7f\x7f" + PASSPHRASE, PASSPHRASE),
+        (PASSPHRASE + b"\x08\x7f", PASSPHRASE[:-2]),
+        (PASSPHRASE + "\u00e9\u20ac".encode() + b"\x7f", PASSPHRASE + "\u00e9".encode()),
+        (PASSPHRASE + "\u00e9\u20ac".encode() + b"\x7f\x7f", PASSPHRASE),
+        (PASSPHRASE + b"\x7f" * 100 + PASSPHRASE, PASSPHRASE),
+        (b"\x15" + PASSPHRASE, PASSPHRASE),
+    ],
+)
+def test_what_is_taken_back_is_gone_from_the_slot_too(
+    memory: GuardedMemory, owner: PassphraseOwner, typed: bytes, left: bytes
+) -> None:
+    slot = memory.take(256)
+    owner.will_type(typed)
+    assert read_passphrase(owner.tty, slot, owner.ready) == len(left)
+    assert slot.read_public() == left.ljust(256, b"\0")
+
+
+def test_a_passphrase_that_was_taken_back_is_none(memory: GuardedMemory, owner: PassphraseOwner) -> None:
+    slot = memory.take(64)
+    owner.will_type(PASSPHRASE + b"\x15")
+    with pytest.raises(PassphraseLengthError):
+        read_passphrase(owner.tty, slot, owner.ready)
+    assert slot.read_public() == bytes(64)
+
+
 def test_a_terminal_in_raw_mode_still_gives_one_whole_line(memory: GuardedMemory, owner: PassphraseOwner) -> None:
     raw = termios.tcgetattr(owner.tty)
     raw[0] &= ~termios.ICRNL

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import pty
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from undercroft_appliance import supervisor
 from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.firmware import firmware_hash, hash_of
 from undercroft_appliance.main import main
+from undercroft_appliance.sandbox.process import READ_ANY_FILE
 
 
 @pytest.fixture
@@ -91,6 +94,19 @@ def test_attack_a_line_is_a_serial_device_and_never_a_network(
     assert f"error [{error}]: " in message
 
 
+@pytest.mark.parametrize(
+    "url", ["socket://127.0.0.1:{port}", "rfc2217://127.0.0.1:{port}", "spy:///dev/tty", "loop://"]
+)
+def test_attack_a_url_in_the_place_of_a_line_is_never_connected_to(tty: str, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        done = run("run", "--line", url.format(port=server.getsockname()[1]), "--terminal", tty)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert done.returncode == 1
+    assert "error [device-path]: " in done.stderr
+
+
 @pytest.mark.parametrize("camera", ["rtsp://127.0.0.1/1", "video:/dev/video0", "0", "http://host/y4m:", "y4m"])
 def test_attack_a_camera_is_a_device_or_a_stream_on_this_machine(
     capsys: pytest.CaptureFixture[str], tty: str, camera: str
@@ -105,10 +121,11 @@ def test_attack_codes_are_never_drawn_over_the_owners_questions(
     capsys: pytest.CaptureFixture[str], tty: str, tmp_path: Path
 ) -> None:
     (tmp_path / "codes").symlink_to(tty)
-    for codes in (tty, str(tmp_path / "codes")):
-        code, message = refused(capsys, "run", "--camera", "/dev/video0", "--codes", codes, "--terminal", tty)
-        assert code == 2
-        assert "a terminal of their own" in message
+    for path in (tty, str(tmp_path / "codes")):
+        for carriers in (("--camera", "/dev/video0", "--codes", path), ("--line", path)):
+            code, message = refused(capsys, "run", *carriers, "--terminal", tty)
+            assert code == 2
+            assert "terminals of their own" in message
 
 
 @pytest.mark.parametrize("codes", ["/nowhere", "/dev/null"])
@@ -116,6 +133,18 @@ def test_a_terminal_for_codes_that_is_none_is_refused(capsys: pytest.CaptureFixt
     code, message = refused(capsys, "run", "--camera", "/dev/video0", "--codes", codes, "--terminal", tty)
     assert code == 2
     assert codes in message
+
+
+@pytest.mark.parametrize("camera", ["/dev/nothing", "y4m:/nowhere", "y4m:relative"])
+def test_a_camera_that_is_not_there_is_told_before_anything_is_started(
+    capsys: pytest.CaptureFixture[str], tty: str, camera: str
+) -> None:
+    master, codes = pty.openpty()
+    code, message = refused(capsys, "run", "--camera", camera, "--codes", os.ttyname(codes), "--terminal", tty)
+    os.close(master)
+    os.close(codes)
+    assert code == 1
+    assert "error [camera]: " in message
 
 
 def test_a_speed_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty: str) -> None:
@@ -139,8 +168,11 @@ def test_attack_a_machine_that_cannot_keep_keys_starts_nothing(
 
 
 @pytest.mark.parametrize("terminal", ["/nowhere", "/dev/null"])
-def test_a_terminal_that_is_none_is_refused(tty: str, terminal: str) -> None:
-    done = run("run", "--line", tty, "--terminal", terminal)
+def test_a_terminal_that_is_none_is_refused(terminal: str) -> None:
+    master, line = pty.openpty()
+    done = run("run", "--line", os.ttyname(line), "--terminal", terminal)
+    os.close(master)
+    os.close(line)
     assert done.returncode == 2
     assert "error [configuration]: " in done.stderr
     assert terminal in done.stderr
@@ -171,3 +203,14 @@ def test_the_firmware_hash_covers_every_program_its_name_and_nothing_else(tmp_pa
     changed = hash_of(package)
     (package / "part" / "one.py").rename(package / "part" / "two.py")
     assert len({before, changed, hash_of(package)}) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has programs that nobody else can read")
+def test_only_programs_that_are_roots_alone_are_loaded_with_a_capability(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("")
+    for executable, kept in (("/bin/true", {None}), (str(program), set(READ_ANY_FILE)), (str(tmp_path / "no"), {None})):
+        monkeypatch.setattr(supervisor, "sys", SimpleNamespace(modules={}, executable=executable))
+        assert supervisor._to_read_programs() in kept

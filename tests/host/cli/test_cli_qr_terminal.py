@@ -32,8 +32,10 @@ def on_terminal(arguments: Sequence[str], columns: int = 160, rows: int = 60) ->
     """Run a command whose stdin, stdout and stderr are one pseudo-terminal of its own session; the terminal's end."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (rows, columns))
+    # Who runs the tests in the background of a shell runs them deaf to Ctrl-C.
     script = (
-        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\nfrom undercroft_host.cli.main import main; main()"
+        "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom undercroft_host.cli.main import main; main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, *arguments],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
+import pty
 import socket
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 
 from undercroft_protocol.errors import DevicePathError, LinkError
 from undercroft_protocol.serial import SerialLink
-from undercroft_protocol.serial.tty import open_tty
+from undercroft_protocol.serial.tty import HandedTty, open_tty
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,28 @@ def test_a_missing_device_is_reported_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LinkError, match="plug the cable in") as caught:
         open_tty(str(tmp_path / "nothing"))
     assert caught.value.code == "link"
+
+
+def test_a_line_that_another_process_opened_is_used_by_its_descriptor() -> None:
+    master, slave = pty.openpty()
+    with contextlib.closing(open_tty(os.ttyname(slave))) as port, SerialLink.over(HandedTty(os.dup(port.fileno()))):
+        # The greeting.
+        assert os.read(master, 1000)
+    os.close(master)
+    os.close(slave)
+
+
+def test_attack_a_descriptor_that_is_no_tty_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file, pytest.raises(DevicePathError):
+        HandedTty(file.fileno())
+
+
+def test_a_kernel_without_locks_on_files_is_none_to_fail_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    master, slave = pty.openpty()
+    open_tty(os.ttyname(slave)).close()
+    os.close(master)
+    os.close(slave)

@@ -1,7 +1,8 @@
 """The passphrase's way from the terminal into guarded memory, with no stop in between.
 
 Line mode without echo: exactly then the kernel zeroes its own buffer of what it hands over. Never raw mode,
-never a terminal library, never a `str`.
+never a terminal library, never a `str`. What the owner takes back is taken back here: of what the kernel's own editing
+drops it zeroes nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ MIN_PASSPHRASE_BYTES = 12
 _NEWLINE = 0x0A
 _SPACE = 0x20
 _DELETE = 0x7F
+_TAKE_BACK = frozenset({0x08, _DELETE})
+"""Backspace, as either sort of keyboard sends it: the last character."""
+_TAKE_ALL_BACK = 0x15
+"""Ctrl-U: the whole line."""
+_EDITING = (termios.VERASE, termios.VWERASE, termios.VKILL)
+_DISABLED = b"\0"
 _INPUT_FLAGS = 0
 _LOCAL_FLAGS = 3
+_CONTROL_CHARACTERS = 6
 
 
 def read_passphrase(tty_fd: int, slot: Slot, ready: Callable[[], None] | None = None) -> int:
@@ -73,6 +81,9 @@ def no_echo(tty_fd: int) -> Iterator[None]:
     silent[_INPUT_FLAGS] &= ~(termios.ISTRIP | termios.IGNCR | termios.INLCR)
     silent[_LOCAL_FLAGS] |= termios.ICANON | termios.ECHONL
     silent[_LOCAL_FLAGS] &= ~termios.ECHO
+    # Attack: a passphrase that was typed, taken back and given up is read out of the kernel's memory after the lock.
+    for number in _EDITING:
+        silent[_CONTROL_CHARACTERS][number] = _DISABLED
     # Attack: keys typed (or injected) before the owner was asked.
     termios.tcsetattr(tty_fd, termios.TCSAFLUSH, silent)
     try:
@@ -82,7 +93,7 @@ def no_echo(tty_fd: int) -> Iterator[None]:
 
 
 def read_line(tty_fd: int, slot: Slot) -> int:
-    """Reads one line into the slot; returns its length in bytes without the newline.
+    """Reads one line into the slot; returns its length in bytes, without the newline and what was taken back.
 
     Of a longer one the rest is read too, since the kernel zeroes only what it hands over. Raises
     PassphraseLengthError for it, PassphraseError when the terminal is gone; the slot is not wiped then.
@@ -98,7 +109,28 @@ def read_line(tty_fd: int, slot: Slot) -> int:
     if too_long:
         raise PassphraseLengthError(f"more than {slot.size - 1} bytes")
     slot.part(count - 1, 1).wipe()
-    return count - 1
+    return _edited(slot, count - 1)
+
+
+def _edited(line: Slot, length: int) -> int:
+    """Drops what the owner took back; returns how many bytes are left.
+
+    A byte is a small integer that CPython keeps for ever: no object is made of what was typed.
+    """
+    kept, data = 0, line.sodium
+    for position in range(length):
+        if data[position] in _TAKE_BACK:
+            # A character of UTF-8 goes whole.
+            while kept and data[kept - 1] & 0xC0 == 0x80:
+                kept -= 1
+            kept = max(kept - 1, 0)
+        elif data[position] == _TAKE_ALL_BACK:
+            kept = 0
+        else:
+            data[kept] = data[position]
+            kept += 1
+    line.part(kept, length - kept).wipe()
+    return kept
 
 
 def _read(tty_fd: int, slot: Slot) -> int:

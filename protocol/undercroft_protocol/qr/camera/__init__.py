@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Protocol
 
 from undercroft_protocol.errors import CameraError
-from undercroft_protocol.qr.camera.v4l2 import open_v4l2
+from undercroft_protocol.qr.camera.v4l2 import V4l2Camera, open_v4l2, v4l2_descriptor
 from undercroft_protocol.qr.camera.video import open_video
-from undercroft_protocol.qr.camera.y4m import open_y4m
+from undercroft_protocol.qr.camera.y4m import Y4mCamera, open_y4m, y4m_descriptor
 from undercroft_protocol.qr.picture import Picture
 
 
@@ -40,3 +42,22 @@ def open_camera(text: str) -> Camera:
     if colon and kind == "video":
         return open_video(rest)
     raise CameraError(f"{text!r} is neither /dev/video0 nor y4m:PATH nor video:PATH")
+
+
+def camera_descriptor(text: str) -> int:
+    """Open "/dev/video0" or "y4m:PATH" as `open_camera` does, and no more: `camera_over` is for another process.
+
+    Raises CameraError.
+    """
+    if text.startswith("/dev/"):
+        return v4l2_descriptor(text)
+    if text.startswith("y4m:"):
+        return y4m_descriptor(text.removeprefix("y4m:"))
+    raise CameraError(f"{text!r} is neither /dev/video0 nor y4m:PATH")
+
+
+def camera_over(fd: int) -> V4l2Camera | Y4mCamera:
+    """The camera or the stream behind a descriptor of `camera_descriptor`. Raises CameraError."""
+    if stat.S_ISCHR(os.fstat(fd).st_mode) and not os.isatty(fd):
+        return V4l2Camera(fd)
+    return Y4mCamera(fd)

@@ -197,9 +197,14 @@ def _buffer(index: int) -> bytes:
     return BUFFER.pack(index, v4l2_abi.VIDEO_CAPTURE, 0, 0, 0, v4l2_abi.MEMORY_MMAP, 0, 0)
 
 
+def v4l2_descriptor(path: str) -> int:
+    """Open the camera at this absolute path, and do nothing with it. Raises CameraError."""
+    return open_checked(path, os.O_RDWR, CHARACTER_DEVICE, CameraError)
+
+
 def open_v4l2(path: str) -> V4l2Camera:
     """Open the camera at this absolute path and start it, 1280 x 720 or what is nearest. Raises CameraError."""
-    fd = open_checked(path, os.O_RDWR, CHARACTER_DEVICE, CameraError)
+    fd = v4l2_descriptor(path)
     try:
         return V4l2Camera(fd)
     except CameraError:

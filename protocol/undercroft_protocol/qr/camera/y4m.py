@@ -83,6 +83,11 @@ class Y4mCamera:
 
 def open_y4m(path: str) -> Y4mCamera:
     """Open the FIFO, tty or file at this absolute path. Raises CameraError."""
+    return Y4mCamera(y4m_descriptor(path))
+
+
+def y4m_descriptor(path: str) -> int:
+    """The same, and nothing is read. Raises CameraError."""
     fd = open_checked(path, os.O_RDONLY, FIFO | CHARACTER_DEVICE | FILE, CameraError)
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
         # A FIFO that is open for writing too is never at its end: writers may come and go. The first opening ends only
@@ -99,4 +104,4 @@ def open_y4m(path: str) -> Y4mCamera:
         except termios.error as error:
             os.close(fd)
             raise CameraError(f"{path} cannot be opened; has its other end gone?") from error
-    return Y4mCamera(fd)
+    return fd

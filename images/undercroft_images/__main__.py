@@ -1,0 +1,120 @@
+"""``make image`` and its kin.
+
+python -m undercroft_images build [--output DIR]     build everything
+python -m undercroft_images lock                     take today's packages of Debian into the lock files
+python -m undercroft_images verify                   build twice from nothing, at two places, and compare
+python -m undercroft_images sign KEY [--folder DIR]                          as a release signer, after an own build
+python -m undercroft_images check SIGNERS [--card DEVICE] [--folder DIR]     two of three signatures, files, a card
+python -m undercroft_images sign-boot KEY [--folder DIR]                     for boards that start signed files only
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from private_apt import FetchError, say
+
+from . import card_check, manifest, secure_boot, signing
+from .build import CARD, build
+from .builder import Builder
+from .errors import ImageError
+from .places import CACHE_SETTING, OUTPUT, cache
+from .resolving import write_locks
+
+_FAILED: Final = {"sign": "Not signed", "check": "Do not use it", "sign-boot": "Not signed"}
+
+
+def main() -> int:
+    """Run a command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="undercroft_images", description="The appliance's operating system.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build", help="build everything")
+    building.add_argument("--output", type=Path, default=OUTPUT, help="where the files go (default: build/image)")
+    commands.add_parser("lock", help="take today's packages of Debian into the lock files")
+    commands.add_parser("verify", help="build twice from nothing, at two places, and compare")
+    _add_signing(commands)
+    options = parser.parse_args()
+    try:
+        if options.command == "build":
+            _show(build(options.output.absolute()), options.output)
+        elif options.command == "lock":
+            write_locks()
+        elif options.command == "sign":
+            say(f"signed: {signing.sign(options.folder, options.key)}")
+        elif options.command == "check":
+            _check(options.folder, options.signers, options.card)
+        elif options.command == "sign-boot":
+            secure_boot.sign_boot(Builder.ready(), options.folder, options.key)
+            say(f"{secure_boot.SIGNATURE} and {secure_boot.CARD} in {options.folder}")
+        else:
+            _verify()
+    except (ImageError, FetchError) as error:
+        print(f"\n{_FAILED.get(options.command, 'The image was not built')}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The next run goes on from what was finished.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _add_signing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    signing_sums = commands.add_parser("sign", help="sign SHA256SUMS as a release signer, after an own build")
+    checking = commands.add_parser("check", help="look for two of three signatures, at all files, and at a card")
+    signing_boot = commands.add_parser("sign-boot", help="sign boot.img for boards that start signed files only")
+    for command in (signing_sums, checking, signing_boot):
+        command.add_argument("--folder", type=Path, default=OUTPUT, help="where the files are (default: build/image)")
+    signing_sums.add_argument("key", type=Path, help="OpenSSH key (Ed25519, or a token's)")
+    signing_boot.add_argument("key", type=Path, help="RSA-2048 key (PEM)")
+    checking.add_argument("signers", type=Path, help="the three release keys, one NAME KIND KEY a line")
+    checking.add_argument("--card", type=Path, help="a written card's device, or a copy of its bytes")
+
+
+def _check(folder: Path, signers: Path, card: Path | None) -> None:
+    """Raises ImageError for an image that nobody should start."""
+    names = signing.check(folder, signers)
+    say(f"signed by {' and '.join(names)}, and all files are what they signed")
+    if card is not None:
+        sums = manifest.read(manifest.sums(folder))
+        if CARD not in sums:
+            raise ImageError(f"{manifest.SUMS} names no {CARD}")
+        rest = card_check.check_card(card, folder / CARD, sums[CARD])
+        say(f"{card} is {CARD}, byte for byte ({rest} bytes behind it were not looked at: nothing reads them)")
+
+
+def _show(files: dict[str, str], output: Path) -> None:
+    for name, sha256 in files.items():
+        print(f"{sha256}  {name}")
+    say(f"all of it in {output}")
+
+
+def _verify() -> None:
+    """Raises ImageError when two builds from nothing differ."""
+    with tempfile.TemporaryDirectory(prefix="image-verify-") as place:
+        results = []
+        for number in (1, 2):
+            say(f"build {number} of 2, from nothing but the downloads")
+            # Paths of different lengths: one that got into a file shows in the comparison.
+            home = Path(place, "cache" * number)
+            home.mkdir()
+            (home / "debs").symlink_to(cache() / "debs")
+            before = os.environ.get(CACHE_SETTING)
+            os.environ[CACHE_SETTING] = str(home)
+            try:
+                results.append(build(Path(place, f"output{number}"), anew=True))
+            finally:
+                os.environ.pop(CACHE_SETTING)
+                if before is not None:
+                    os.environ[CACHE_SETTING] = before
+    differing = sorted(name for name in results[0] | results[1] if results[0].get(name) != results[1].get(name))
+    if differing:
+        raise ImageError(f"two builds differ in {', '.join(differing)}")
+    _show(results[0], Path("both places"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

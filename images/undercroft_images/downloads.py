@@ -1,0 +1,86 @@
+"""Fetches what a lock names, and stops at the first byte that differs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from private_apt import check_debian, mirrors, say
+
+from .errors import ImageError
+from .locks import Lock, Package
+
+_HELPER: Final = "/usr/lib/apt/apt-helper"
+ARCHIVE_SETTING: Final = "UNDERCROFT_IMAGE_ARCHIVE"
+"""The environment variable with the address of one more archive, such as Debian's snapshot archive as it was at the
+lock's time: it keeps what mirrors drop once it is superseded."""
+_AT_ONCE: Final = 40
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch(lock: Lock, folder: Path) -> dict[Package, Path]:
+    """Where each package of the lock lies in ``folder``; what is not there yet is fetched.
+
+    Raises ImageError when one cannot be had, or has other bytes than the lock says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {package: folder / package.file for package in lock.packages}
+    missing = [package for package, place in places.items() if not place.exists()]
+    if missing:
+        check_debian()
+        megabytes = sum(package.size for package in missing) / 1e6
+        say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
+        more = os.environ.get(ARCHIVE_SETTING)
+        for archive in (*mirrors(), *([more.rstrip("/")] if more else [])):
+            _download(archive, [one for one in missing if not places[one].exists()], places)
+    for package, place in places.items():
+        _check(package, place)
+    return places
+
+
+def _download(archive: str, wanted: Sequence[Package], places: dict[Package, Path]) -> None:
+    """Try one archive; what it does not have stays missing."""
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        # apt's own downloader knows the machine's proxies; it keeps nothing whose hash is another.
+        triples = [
+            word for one in some for word in (f"{archive}/{one.path}", f"{places[one]}.part", f"SHA256:{one.sha256}")
+        ]
+        subprocess.run(
+            [_HELPER, "-o", "APT::Sandbox::User=root", "download-file", *triples],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        for one in some:
+            part = places[one].with_name(f"{places[one].name}.part")
+            if part.exists() and part.stat().st_size == one.size and file_sha256(part) == one.sha256:
+                part.replace(places[one])
+            part.unlink(missing_ok=True)
+
+
+def _check(package: Package, place: Path) -> None:
+    if not place.exists():
+        raise ImageError(
+            f"{package.file} with SHA-256 {package.sha256} is not to be had from the mirrors of this machine's apt. "
+            f"Check the network; or name an archive of old packages in {ARCHIVE_SETTING} (Debian's snapshot archive "
+            "as it was at the time in the lock's first line); or take newer packages: make image-lock"
+        )
+    # Attack: a mirror, or whoever sits on the way to it, gives other bytes; or the cache was changed.
+    if place.stat().st_size != package.size or file_sha256(place) != package.sha256:
+        raise ImageError(f"{place} is not what the lock says; remove it and build again")
+
+
+def only_files(places: Iterable[Path], folder: Path) -> None:
+    """Remove what lies in ``folder`` beside ``places``: packages of older locks."""
+    kept = set(places)
+    for path in folder.iterdir():
+        if path not in kept:
+            path.unlink()

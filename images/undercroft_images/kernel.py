@@ -1,0 +1,150 @@
+"""The kernel: Debian's source, an allow-list of options, and at last the root linked into it.
+
+The slow part, a kernel without a root, is kept in the builder's root under a key of all that goes into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from private_apt import exclusive, run, say
+
+from .builder import Builder
+from .downloads import fetch
+from .errors import ImageError
+from .locks import Lock
+from .places import IMAGES, LOCKS, cache
+
+FRAGMENTS: Final = ("base", "harden", "arm64", "emulator", "raspberrypi")
+COMMAND_LINE: Final = (
+    "console=tty1 quiet loglevel=3 panic=-1 rdinit=/usr/bin/python3.13 -- -I -S -m undercroft_appliance.boot"
+)
+"""What follows the two dashes are the arguments of PID 1."""
+_FOLDER: Final = IMAGES / "kernel"
+_CROSS: Final = ("ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "LOCALVERSION=")
+_REPRODUCIBLE: Final = {
+    "KBUILD_BUILD_HOST": "undercroft",
+    "KBUILD_BUILD_TIMESTAMP": "2026-01-01",
+    "KBUILD_BUILD_USER": "undercroft",
+    "KBUILD_BUILD_VERSION": "1",
+}
+_IMAGE: Final = Path("arch/arm64/boot/Image")
+_DONE: Final = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel without a root: its ``source`` and its ``objects``, in the builder's root."""
+
+    builder: Builder
+    source: Path
+    objects: Path
+
+    @classmethod
+    def ready(cls, builder: Builder, fragments: Sequence[str] = FRAGMENTS) -> Kernel:
+        """The kernel of these fragments, built if it is not there. Raises ImageError."""
+        options = [(_FOLDER / f"{name}.config").read_text(encoding="ascii") for name in fragments]
+        lock = LOCKS / "kernel.lock"
+        named = [line for line in "\n".join(options).splitlines() if _named(line) is not None]
+        recipe = [*named, lock.read_text(), (LOCKS / "builder.lock").read_text(), *_CROSS, *_REPRODUCIBLE.values()]
+        key = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:16]
+        place = builder.root / "kernel"
+        kernel = cls(builder, place / "source", place / key)
+        with exclusive(cache() / "kernel.busy"):
+            kernel._unpack(lock)
+            if not (kernel.objects / _DONE).exists():
+                shutil.rmtree(kernel.objects, ignore_errors=True)
+                kernel.objects.mkdir(parents=True)
+                kernel._configure("\n".join(options))
+                say("building the kernel (6 to 20 minutes on two cores; kept for the next time) ...")
+                kernel._make("Image")
+                (kernel.objects / _DONE).touch()
+        return kernel
+
+    def _unpack(self, lock: Path) -> None:
+        stamp = self.source / _DONE
+        if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
+            return
+        shutil.rmtree(self.source.parent, ignore_errors=True)
+        self.source.mkdir(parents=True)
+        [archive] = fetch(Lock.read(lock), cache() / "debs").values()
+        say("unpacking the kernel's source ...")
+        with self.builder.workspace("source") as work:
+            run("dpkg-deb", "-x", archive, work)
+            [tarball] = work.glob("usr/src/linux-source-*.tar.xz")
+            run("tar", "-C", self.source, "--strip-components=1", "--no-same-owner", "-xJf", tarball)
+        stamp.write_bytes(lock.read_bytes())
+
+    def _configure(self, options: str, base: str = "allnoconfig") -> None:
+        wanted = self.objects / "wanted.config"
+        wanted.write_text(options, encoding="ascii")
+        self._make(base, KCONFIG_ALLCONFIG=str(self.builder.inside(wanted)))
+        check_options(options, self.options())
+
+    def _make(self, target: str, **settings: str) -> None:
+        inside = self.builder.inside
+        self.builder.run(
+            "make", "-s", "-C", self.source, f"O={inside(self.objects)}", *_CROSS, f"-j{os.cpu_count()}",
+            target, folder=self.objects, settings={**_REPRODUCIBLE, **settings},
+        )  # fmt: skip
+
+    def options(self) -> str:
+        """The whole configuration, as Kconfig wrote it."""
+        return (self.objects / ".config").read_text(encoding="ascii")
+
+    def with_root(self, archive: Path, place: Path) -> Path:
+        """Link a root (a cpio archive below the builder's root) into a copy at ``place``; its Image (raw).
+
+        Raises ImageError.
+        """
+        template = (_FOLDER / "shipped.config.in").read_text(encoding="ascii")
+        inside = str(self.builder.inside(archive))
+        return self.with_options(template.replace("@ROOT@", inside).replace("@COMMAND_LINE@", COMMAND_LINE), place)
+
+    def with_options(self, more: str, place: Path) -> Path:
+        """Build a copy at ``place`` (below the builder's root) with these options changed; its Image (raw).
+
+        Raises ImageError.
+        """
+        # A copy with hard links would let the relink write into the kept kernel.
+        run("cp", "-a", "--reflink=auto", self.objects, place)
+        linked = Kernel(self.builder, self.source, place)
+        config = place / ".config"
+        kept = without(self.options().splitlines(), more)
+        config.write_text("\n".join([*kept, more]), encoding="ascii")
+        linked._make("olddefconfig")
+        check_options(more, linked.options())
+        linked._make("Image")
+        return place / _IMAGE
+
+
+def _named(line: str) -> str | None:
+    found = re.match(r"(?:# )?(CONFIG_\w+)(?:=| is not set)", line)
+    return None if found is None else found[1]
+
+
+def without(lines: Iterable[str], options: str) -> list[str]:
+    """The lines of a configuration that say nothing of what ``options`` name."""
+    replaced = {_named(line) for line in options.splitlines()} - {None}
+    return [line for line in lines if _named(line) not in replaced]
+
+
+def check_options(wanted: str, have: str) -> None:
+    """Raises ImageError for options of a fragment that Kconfig did not take, or turned on all the same."""
+    # Attack: by mistake, an option whose dependency is missing is dropped without a word, and a wall with it.
+    lines = set(have.splitlines())
+    on = {_named(line) for line in lines if not line.startswith("#")}
+    lost = [
+        line
+        for line in wanted.splitlines()
+        if (name := _named(line)) is not None and (name in on if line.startswith("#") else line not in lines)
+    ]
+    if lost:
+        raise ImageError("the kernel's configuration did not take:\n  " + "\n  ".join(lost))
