@@ -51,7 +51,7 @@ image: setup ## the appliance's operating system, in build/image (from nothing: 
 image-test: image ## three appliances of the image in an emulator: the whole job, power cuts, a look into their RAM
 	@PYTHONPATH=demo:images:tools $(python) -m undercroft_demo.image_test $(ARGS)
 
-image-verify: setup ## build the image twice from nothing, at two places, and compare
+image-verify: setup ## build the image twice from nothing, as two machines might, and compare
 	@PYTHONPATH=images:tools $(python) -m undercroft_images verify
 
 image-lock: setup ## take today's packages of Debian into the image's locks
@@ -69,6 +69,6 @@ lock: ## write requirements/*.txt anew from the *.in files (UPGRADE=1 for newer 
 	@cd requirements && for name in build protocol appliance host; do \
 		echo "$$name.txt" && $(compile) -c dev.txt $$name.in -o $$name.txt || exit 1; done
 
-clean: ## remove .venv, .tools, the demo's folder and all caches
+clean: ## remove .venv, .tools, build, the demo's folder and all caches in here (not the image's, see docs/image.md)
 	rm -rf .venv .tools build demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

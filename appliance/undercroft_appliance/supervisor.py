@@ -2,16 +2,19 @@
 
 A keeper serves one unlock. One that has wiped what it held, and says so by its exit code, is followed by a fresh one
 with the same descriptors; any other end of a process is a fault, and the end of the appliance. The supervisor holds no
-key and reads no message. It alone opens devices; the others start with descriptors, without any capability, and as
-users of their own where it is root. They stay in its process group, so that one kill(2) of the group is a pulled plug;
-the kernel ends them when the supervisor itself is killed.
+key and reads no message. It alone opens devices; the others start with descriptors, and where it is root as users of
+their own without any capability (but the one to read programs that are root's alone, until their walls are up). They
+stay in its process group, so that one kill(2) of the group is a pulled plug; the kernel ends them when the supervisor
+itself is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -92,6 +95,7 @@ def supervise(
     is none, or if this machine cannot keep keys as they must be kept; DevicePathError, LinkError, CameraError for what
     cannot be opened.
     """
+    _only_write_errors()
     this_machine()
     swap_warnings(settings.network)
     with Devices.opened(
@@ -119,8 +123,28 @@ def _supervise(settings: Settings, devices: Devices, keeps: frozenset[int], star
         return 0
     name, code = first
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    print(f"undercroft-appliance: error [{name}-ended]: the {name} {how}", file=sys.stderr)
+    _tell(f"undercroft-appliance: error [{name}-ended]: the {name} {how}")
     return EXIT_CODES[name]
+
+
+def _only_write_errors() -> None:
+    """Open anew, for writing alone, what standard error is when it is a terminal."""
+    # Attack: a port that was taken over reads the passphrase by it: a shell opens its terminal once for all three uses.
+    if not os.isatty(2) or fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+        return
+    try:
+        log = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NOCTTY)
+    except OSError:
+        # Another user's terminal, after su(1).
+        log = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _tell(text: str) -> None:
+    # Somebody may have stopped that terminal (Ctrl-S): that must not keep the supervisor.
+    if select.select([], [2], [], GRACE_SECONDS)[1]:
+        print(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -231,13 +255,18 @@ class _Processes:
         for _, process in sorted(self._running.items(), key=lambda one: one[0] != "keeper"):
             if process.poll() is None:
                 process.terminate()
+        self._wait_for_all()
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+        self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        """Until all have ended, PATIENCE_SECONDS at most: one that hangs in a driver is not even killed."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         for process in self._running.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _memory_file() -> int:

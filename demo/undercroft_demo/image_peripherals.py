@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from private_apt import FetchError
 from undercroft_images.errors import ImageError
 
 from .image_peripherals_bench import Bench
@@ -41,9 +42,12 @@ def run(names: Sequence[str]) -> int:
             bench = Bench.ready(Path(place), telling)
             for name in names or STEPS:
                 STEPS[name](bench)
-    except (EmulatorError, ImageError) as error:
+    except (EmulatorError, ImageError, FetchError) as error:
         print(f"\nNot shown: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted; everything is stopped.", file=sys.stderr)
+        return 130
     return 0
 
 

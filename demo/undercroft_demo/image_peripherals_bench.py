@@ -18,10 +18,10 @@ from undercroft_protocol.messages import StatusReport
 from undercroft_protocol.serial import SerialLink
 
 from .image_peripherals_guest import MODULE
-from .image_peripherals_machine import CONSOLES, SCREEN_AND_KEYBOARD, VIRT, Machine
+from .image_peripherals_machine import CONSOLES, SCREEN_AND_KEYBOARD, Machine
 from .image_peripherals_root import root_of, with_guest
 from .image_peripherals_screen import Font, fonts_of
-from .machine import IMAGE, MEMORY_MIB
+from .machine import IMAGE, MEMORY_MIB, VIRT
 from .played_host import PlayedHost, over
 from .qmp import EmulatorError
 from .telling import Telling

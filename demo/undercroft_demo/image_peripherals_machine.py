@@ -15,15 +15,14 @@ from typing import Final, Self, TypeVar
 from undercroft_images.builder import Builder
 
 from .image_peripherals_screen import Font, Pixels, pixels_of, text_on
+from .machine import BARE, ENDS_WITH_US
 from .qmp import Control, EmulatorError
 
-VIRT: Final = ("-M", "virt", "-cpu", "cortex-a72", "-smp", "2")
 CONSOLES: Final = (
     "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=journal", "-device", "virtconsole,chardev=talk",
 )  # fmt: skip
 """Where the appliance tells its journal, and a line to a test: /dev/hvc0 and /dev/hvc1."""
 SCREEN_AND_KEYBOARD: Final = ("-device", "virtio-gpu-pci", "-device", "virtio-keyboard-pci")
-BARE: Final = ("-display", "none", "-nodefaults", "-no-user-config", "-nic", "none", "-no-reboot")
 _MODULES: Final = "usr/lib/x86_64-linux-gnu/qemu"
 """Where the emulator has the parts for screens, below the builder's root."""
 _KEYS: Final = {" ": "spc", "\n": "ret"}
@@ -55,7 +54,7 @@ class Machine:
             output = stack.enter_context((folder / "emulator.txt").open("wb"))
             process = subprocess.Popen(
                 [
-                    *builder.outside("qemu-system-aarch64"), *BARE,
+                    *ENDS_WITH_US, *builder.outside("qemu-system-aarch64"), *BARE,
                     "-chardev", f"socket,id=control,fd={theirs.fileno()}", "-mon", "chardev=control,mode=control",
                     "-chardev", f"file,id=journal,path={folder / 'journal'}",
                     "-chardev", f"socket,id=talk,fd={far_talk.fileno()}",

@@ -15,7 +15,7 @@ from undercroft_protocol.bitcoin.network import Network
 
 from .image_peripherals_bench import LINE, READY, START_SECONDS, Bench, asked
 from .image_peripherals_guest import BRIDGE
-from .image_peripherals_machine import BARE, VIRT
+from .machine import BARE, VIRT
 
 _TREE: Final[Mapping[str, tuple[str, ...]]] = {
     "/": ("compatible", "raspberrypi,4-model-b", "brcm,bcm2711"),

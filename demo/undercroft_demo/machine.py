@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from private_apt import FetchError
 from undercroft_images.builder import Builder
 from undercroft_images.cpio import Entry, archive
 from undercroft_images.errors import ImageError
@@ -30,12 +31,14 @@ IMAGE: Final = OUTPUT / "kernel8.img"
 """What is shipped."""
 MEMORY_MIB: Final = 256
 _PROGRAM: Final = "qemu-system-aarch64"
-_BOARD: Final = ("-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(MEMORY_MIB))
+VIRT: Final = ("-M", "virt", "-cpu", "cortex-a72", "-smp", "2")
+"""The emulator's own board."""
 # Attack: whoever can give the kernel a command line starts a program of theirs in the place of the appliance.
 _HOSTILE: Final = ("-append", "init=/bin/sh rdinit=/bin/sh console=ttyAMA0 lockdown=none")
-_BARE: Final = ("-display", "none", "-nodefaults", "-no-user-config", "-nic", "none", "-no-reboot")
+BARE: Final = ("-display", "none", "-nodefaults", "-no-user-config", "-nic", "none", "-no-reboot")
 """No screen, no network card; a machine that wants to start anew ends."""
-_ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+"""What keeps an emulator from outliving us."""
 _CTRL_C: Final = b"\x03"
 _PATIENCE_SECONDS: Final = 60.0
 
@@ -63,9 +66,9 @@ class Emulator:
             raise EmulatorError(f"{image.name} is not there: make image builds it")
         try:
             program = tuple(Builder.ready().outside(_PROGRAM))
-        except ImageError as error:
+            said = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True).stdout
+        except (ImageError, FetchError, OSError, subprocess.CalledProcessError) as error:
             raise EmulatorError(str(error)) from error
-        said = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True).stdout
         return cls(program, image, said.splitlines()[0].removeprefix("QEMU emulator version "))
 
     @property
@@ -80,8 +83,8 @@ class Emulator:
 
     def command(self, hostile_root: Path, *more: str) -> list[str]:
         """How to run the image with these options more, although somebody gives it another root."""
-        machine = (*_BOARD, *_BARE, *_HOSTILE, "-initrd", str(hostile_root))
-        return [*_ENDS_WITH_US, *self.program, *machine, "-kernel", str(self.image), *more]
+        machine = (*VIRT, "-m", str(MEMORY_MIB), *BARE, *_HOSTILE, "-initrd", str(hostile_root))
+        return [*ENDS_WITH_US, *self.program, *machine, "-kernel", str(self.image), *more]
 
 
 def _hostile_root(path: Path) -> Path:
@@ -172,7 +175,8 @@ class Machine:
         os.write(self.master_fd, _CTRL_C)
 
     def wait_for_end(self, timeout: float = _PATIENCE_SECONDS) -> None:
-        """Return when the appliance has switched itself off. Raises EmulatorError after `timeout` seconds."""
+        """Return when the appliance has switched itself off. Raises EmulatorError after `timeout` seconds, and
+        when it was the emulator that failed."""
         if self._process is None:
             return
         try:
@@ -181,6 +185,9 @@ class Machine:
             self.pull_plug()
             raise EmulatorError(f"{self.name} did not switch itself off") from None
         self._hang_up()
+        # Mishap: an emulator that crashed looks like an appliance that switched itself off.
+        if self.exit_code:
+            raise EmulatorError(f"the emulator of {self.name} failed with code {self.exit_code}, see {self.log}")
 
     def pull_plug(self) -> None:
         """End the emulator at once, as a power cut does."""

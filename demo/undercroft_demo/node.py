@@ -177,6 +177,8 @@ class Node:
 
 def _spawn(program: Path, directory: Path, port: int) -> subprocess.Popen[bytes]:
     arguments = [
+        # Whoever kills the demo at once leaves no node behind: it stops in order when we are gone.
+        *("setpriv", "--pdeathsig", "TERM", "--"),
         str(program),
         "-regtest",
         f"-datadir={directory}",

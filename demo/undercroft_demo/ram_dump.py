@@ -9,7 +9,6 @@ key count, since a register holds no more.
 from __future__ import annotations
 
 import mmap
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,19 +67,8 @@ class Findings:
         return (*lines, *(f"{name} is not where an open appliance keeps it" for name in self.missing))
 
 
-def scan(machine: Emulated, secrets: Iterable[Secret], *, expect: Expect) -> Findings:
-    """Dump the machine's RAM and registers (it stands still meanwhile) and look for every form of the secrets.
-
-    Raises EmulatorError.
-    """
-    with tempfile.TemporaryDirectory(prefix="undercroft-ram-") as directory:
-        path = Path(directory) / "ram.elf"
-        dump(machine, path)
-        return scan_file(path, secrets, expect=expect)
-
-
 def dump(machine: Emulated, path: Path) -> None:
-    """Write the machine's RAM and registers, as they are at one moment, into a file. Raises EmulatorError."""
+    """Write the machine's RAM and registers into a file; it stands still meanwhile. Raises EmulatorError."""
     # By physical address: page tables, which a kernel changes, do not decide what is seen.
     machine.control.ask("dump-guest-memory", paging=False, protocol=f"file:{path.absolute()}")
 

@@ -18,33 +18,34 @@ from .builder import Builder
 from .device_tree import compile_trees
 from .downloads import file_sha256
 from .errors import ImageError
+from .firmware import firmware_hash
+from .ingredients import LIBRARY, PROJECT, own_component, own_sources
 from .kernel import Kernel
 from .places import IMAGES, REPOSITORY
 from .wheels import LOCK as WHEELS
 
-KERNEL: Final = "kernel8.img"
 CARD: Final = "sdcard.img"
-BOOT: Final = "boot.img"
 SBOM: Final = "sbom.json"
-_ANOTHER_PART: Final = re.compile(
-    rf"{manifest.SUMS}.*|boot\.sig|sdcard-signed\.img|.*\.dtb|{'|'.join(map(re.escape, (KERNEL, CARD, BOOT, SBOM)))}"
-)
+_NAMES: Final = (
+    sdcard.KERNEL, CARD, SBOM, manifest.WORDS, secure_boot.IMAGE, secure_boot.SIGNATURE, secure_boot.CARD,
+)  # fmt: skip
+_ANOTHER_PART: Final = re.compile(rf"{manifest.SUMS}.*|.*\.dtb|{'|'.join(map(re.escape, _NAMES))}")
 """What an earlier build, or one that was interrupted, may have left, and the signatures of it."""
 
 
-def build(output: Path, *, anew: bool = False) -> dict[str, str]:
+def build(output: Path) -> dict[str, str]:
     """Leave the image's files in the folder ``output``; their SHA-256 (hex) by name.
 
-    What was built there from the same sources is left alone, unless it is to be built ``anew``. Raises ImageError.
+    What was built there from the same sources, and is whole, is left alone. Raises ImageError.
     """
     mark = output.with_name(f"{output.name}.sources")
     sources = _sources()
-    if not anew and mark.exists() and mark.read_text(encoding="ascii") == sources and (output / manifest.SUMS).exists():
-        manifest.check_files(output, manifest.read(manifest.sums(output)))
+    if _is_current(output, mark, sources):
         say(f"{output.name} is up to date")
-        return _sums(output)
-    _empty(output)
+        return hashes(output)
+    # Mishap: interrupted from here on, it leaves what would be taken for the whole.
     mark.unlink(missing_ok=True)
+    _empty(output)
     with _told("builder"):
         builder = Builder.ready()
     with _told("kernel"):
@@ -52,26 +53,39 @@ def build(output: Path, *, anew: bool = False) -> dict[str, str]:
     with builder.workspace("image") as work:
         with _told("root"):
             root = rootfs.build(builder, work / "root")
+            firmware = firmware_hash(root.tree / LIBRARY)
         with _told("kernel with the root in it"):
             image = kernel.with_root(root.archive, work / "kernel")
             # The builder's program: another version of it, or zlib's, makes other bytes.
             builder.run("gzip", "-9n", image, folder=work)
-            shutil.copyfile(image.with_name(f"{image.name}.gz"), output / KERNEL)
+            shutil.copyfile(image.with_name(f"{image.name}.gz"), output / sdcard.KERNEL)
         with _told("device trees, card, boot image"):
             trees = compile_trees(builder, kernel, work / "trees")
-            files = sdcard.boot_files(output / KERNEL, trees, work / "firmware")
+            files = sdcard.boot_files(output / sdcard.KERNEL, trees, work / "firmware")
             sdcard.write_card(builder, files, work / "card", output / CARD)
-            secure_boot.write_boot_image(builder, files, work / "boot", output / BOOT)
+            secure_boot.write_boot_image(builder, files, work / "boot", output / secure_boot.IMAGE)
             for tree in trees:
                 shutil.copyfile(tree, output / tree.name)
         with _told("software bill of materials"):
             sbom.write(root, kernel, files, output / SBOM)
-    manifest.write(output)
+    manifest.write(output, firmware)
     mark.write_text(sources, encoding="ascii")
-    return _sums(output)
+    return hashes(output)
 
 
-def _sums(output: Path) -> dict[str, str]:
+def _is_current(output: Path, mark: Path, sources: str) -> bool:
+    if not mark.exists() or mark.read_text(encoding="ascii") != sources or not (output / manifest.SUMS).exists():
+        return False
+    try:
+        manifest.check_files(output, manifest.read(manifest.sums(output)))
+    except ImageError as error:
+        say(f"built anew: {error}")
+        return False
+    return True
+
+
+def hashes(output: Path) -> dict[str, str]:
+    """The SHA-256 (hex) of each file in a folder by its name."""
     return {path.name: file_sha256(path) for path in sorted(output.iterdir())}
 
 
@@ -91,10 +105,10 @@ def _empty(output: Path) -> None:
 
 def _sources() -> str:
     """The SHA-256 (hex) of all that decides on the image's bytes and lies in this repository."""
-    folders = (IMAGES, *(REPOSITORY / name / f"undercroft_{name}" for name in ("protocol", "appliance")))
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = [path for path in IMAGES.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    ours, _ = own_sources(REPOSITORY, own_component())
     digest = hashlib.sha256()
-    for path in sorted([*files, WHEELS]):
+    for path in sorted([*files, *(item.place for item in ours.values()), PROJECT, WHEELS]):
         digest.update(f"{path.relative_to(REPOSITORY).as_posix()} {file_sha256(path)}\n".encode())
     return digest.hexdigest() + "\n"
 

@@ -62,6 +62,7 @@ class Builder:
                 say(f"unpacking the builder's {len(packages)} packages ...")
                 builder._make(packages.values())
                 stamp.write_bytes(path.read_bytes())
+            builder._make_nodes()
         return builder
 
     def _make(self, archives: Iterable[Path]) -> None:
@@ -75,10 +76,14 @@ class Builder:
         (self.root / "usr/bin/awk").symlink_to("gawk")
         (self.root / "tmp").chmod(0o1777)
         (self.root / "work").mkdir()
-        if os.geteuid() == 0:
-            for name, numbers in _NODES.items():
-                os.mknod(self.root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
-                (self.root / "dev" / name).chmod(0o666)
+
+    def _make_nodes(self) -> None:
+        """For root: other users see this machine's own."""
+        missing = {name: numbers for name, numbers in _NODES.items() if not (self.root / "dev" / name).exists()}
+        # Mishap: an ordinary user made the builder, and for root the first `> /dev/null` in it makes a plain file.
+        for name, numbers in missing.items() if os.geteuid() == 0 else ():
+            os.mknod(self.root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
+            (self.root / "dev" / name).chmod(0o666)
 
     def run(self, *command: str | Path, folder: Path, settings: Mapping[str, str] | None = None) -> str:
         """Run a program inside, in ``folder`` (of this root, seen from outside); what it printed.
@@ -108,15 +113,17 @@ class Builder:
 
     @contextmanager
     def workspace(self, name: str) -> Iterator[Path]:
-        """An empty folder inside for one piece of work, gone afterwards."""
-        place = self.root / "work" / f"{name}-{os.getpid()}"
-        if place.exists():
-            shutil.rmtree(place)
-        place.mkdir(parents=True)
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place)
+        """An empty folder inside for one piece of work, gone afterwards; a second one of that name waits for it."""
+        # Always the same path, so that none can get into a file; what an interrupted build left there is removed.
+        place = self.root / "work" / name
+        with exclusive(self.root.with_name(f"{self.root.name}-{name}.busy")):
+            if place.exists():
+                shutil.rmtree(place)
+            place.mkdir(parents=True)
+            try:
+                yield place
+            finally:
+                shutil.rmtree(place)
 
     def outside(self, program: str) -> list[str]:
         """How to run a single program of the builder without entering it, such as the emulator."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from private_apt import check_debian, mirrors, say
+from private_apt import check_debian, exclusive, mirrors, say
 
 from .errors import ImageError
 from .locks import Lock, Package
@@ -34,17 +34,24 @@ def fetch(lock: Lock, folder: Path) -> dict[Package, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     places = {package: folder / package.file for package in lock.packages}
-    missing = [package for package, place in places.items() if not place.exists()]
-    if missing:
-        check_debian()
-        megabytes = sum(package.size for package in missing) / 1e6
-        say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
-        more = os.environ.get(ARCHIVE_SETTING)
-        for archive in (*mirrors(), *([more.rstrip("/")] if more else [])):
-            _download(archive, [one for one in missing if not places[one].exists()], places)
+    # Mishap: two builds that share a cache write into the same half-fetched file.
+    with exclusive(folder.with_name(f"{folder.name}.busy")):
+        _fetch_missing(places)
     for package, place in places.items():
         _check(package, place)
     return places
+
+
+def _fetch_missing(places: dict[Package, Path]) -> None:
+    missing = [package for package, place in places.items() if not place.exists()]
+    if not missing:
+        return
+    check_debian()
+    megabytes = sum(package.size for package in missing) / 1e6
+    say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
+    more = os.environ.get(ARCHIVE_SETTING)
+    for archive in (*mirrors(), *([more.rstrip("/")] if more else [])):
+        _download(archive, [one for one in missing if not places[one].exists()], places)
 
 
 def _download(archive: str, wanted: Sequence[Package], places: dict[Package, Path]) -> None:
@@ -76,11 +83,3 @@ def _check(package: Package, place: Path) -> None:
     # Attack: a mirror, or whoever sits on the way to it, gives other bytes; or the cache was changed.
     if place.stat().st_size != package.size or file_sha256(place) != package.sha256:
         raise ImageError(f"{place} is not what the lock says; remove it and build again")
-
-
-def only_files(places: Iterable[Path], folder: Path) -> None:
-    """Remove what lies in ``folder`` beside ``places``: packages of older locks."""
-    kept = set(places)
-    for path in folder.iterdir():
-        if path not in kept:
-            path.unlink()

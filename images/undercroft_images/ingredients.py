@@ -24,6 +24,7 @@ LIBRARY: Final = "usr/lib/python3.13"
 """Where the standard library, the wheels and our own packages lie, in one place: no path is ever added to."""
 PACKAGES: Final = {"undercroft_protocol": "protocol", "undercroft_appliance": "appliance"}
 """Our own packages that go into the image, and the folders of the repository they are in."""
+PROJECT: Final = REPOSITORY / "appliance" / "pyproject.toml"
 _LEFT_OUT: Final = "undercroft_appliance/devtools/"
 _MOST_LINKS: Final = 8
 _LICENSE: Final = re.compile(r"^License: *(\S.*)$", re.MULTILINE)
@@ -72,7 +73,7 @@ class Ingredients:
 def gather(work: Path) -> Ingredients:
     """Fetch and unpack all of it into the empty folder ``work``. Raises ImageError."""
     debian = _debian(work / "debs")
-    own = _own()
+    own = own_component()
     ours, fresh = own_sources(REPOSITORY, own)
     modules: dict[str, Item] = {}
     for name in debian:
@@ -180,8 +181,9 @@ def _of_wheel(wheel: Wheel) -> Component:
     )
 
 
-def _own() -> Component:
-    project = tomllib.loads((REPOSITORY / "appliance" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def own_component() -> Component:
+    """What is ours, with the version and licence of `PROJECT`."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     version = project["version"]
     return Component("undercroft", version, f"pkg:generic/undercroft@{version}", None, (), project["license"])
 

@@ -79,7 +79,10 @@ class Kernel:
         with self.builder.workspace("source") as work:
             run("dpkg-deb", "-x", archive, work)
             [tarball] = work.glob("usr/src/linux-source-*.tar.xz")
-            run("tar", "-C", self.source, "--strip-components=1", "--no-same-owner", "-xJf", tarball)
+            # The builder's: a small Debian has no xz.
+            self.builder.run(
+                "tar", "-C", self.source, "--strip-components=1", "--no-same-owner", "-xJf", tarball, folder=work
+            )
         stamp.write_bytes(lock.read_bytes())
 
     def _configure(self, options: str, base: str = "allnoconfig") -> None:
@@ -106,7 +109,10 @@ class Kernel:
         """
         template = (_FOLDER / "shipped.config.in").read_text(encoding="ascii")
         inside = str(self.builder.inside(archive))
-        return self.with_options(template.replace("@ROOT@", inside).replace("@COMMAND_LINE@", COMMAND_LINE), place)
+        options = template.replace("@ROOT@", inside).replace("@COMMAND_LINE@", COMMAND_LINE)
+        image = self.with_options(options, place)
+        check_linked(image.read_bytes(), archive.read_bytes())
+        return image
 
     def with_options(self, more: str, place: Path) -> Path:
         """Build a copy at ``place`` (below the builder's root) with these options changed; its Image (raw).
@@ -123,6 +129,13 @@ class Kernel:
         check_options(more, linked.options())
         linked._make("Image")
         return place / _IMAGE
+
+
+def check_linked(image: bytes, root: bytes) -> None:
+    """Raises ImageError for an Image that lacks this root (cpio) or our command line."""
+    # Mishap: the clock was set back, and for make the kept kernel is newer than its new options.
+    if root not in image or COMMAND_LINE.encode() + b"\0" not in image:
+        raise ImageError("the kernel was not linked with its root and command line; is this machine's clock right?")
 
 
 def _named(line: str) -> str | None:

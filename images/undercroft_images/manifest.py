@@ -20,34 +20,37 @@ from .wheels import LOCK as WHEELS
 SUMS: Final = "SHA256SUMS"
 WORDS: Final = "manifest.txt"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+-]*)")
-_TOOLS: Final = (
+TOOLS: Final = (
     "binutils-aarch64-linux-gnu", "device-tree-compiler", "dosfstools", "fdisk", "gcc-14-aarch64-linux-gnu", "gzip",
-    "libc6-arm64-cross", "mtools", "python3.13-minimal",
+    "mtools", "python3.13-minimal",
 )  # fmt: skip
-"""Packages of the builder on whose versions the bytes depend."""
+"""Packages of the builder whose programs made bytes of the image."""
+_KINDS: Final = (".dts", ".dtsi", ".txt")
 
 
-def write(output: Path) -> None:
-    """Describe all files in the folder ``output`` in two more."""
+def write(output: Path, firmware: bytes) -> None:
+    """Describe all files in the folder ``output``, and the root's ``firmware`` hash, in two more."""
     files = {path.name: path for path in sorted(output.iterdir()) if not path.name.startswith(SUMS)}
     files.pop(WORDS, None)
     words = output / WORDS
-    words.write_text("\n".join(_words(files)) + "\n", encoding="ascii")
+    words.write_text("\n".join(_words(files, firmware)) + "\n", encoding="ascii")
     files[WORDS] = words
     lines = [f"{file_sha256(path)}  {name}\n" for name, path in sorted(files.items())]
     (output / SUMS).write_text("".join(lines), encoding="ascii")
 
 
-def _words(files: Mapping[str, Path]) -> Iterator[str]:
+def _words(files: Mapping[str, Path], firmware: bytes) -> Iterator[str]:
     yield "Undercroft appliance: what this image was made of. The hashes of its files are in SHA256SUMS."
+    yield f"\nFirmware hash, which an appliance shows at its start\n  {firmware.hex()}"
     yield "\nFiles, in bytes"
     yield from (f"  {path.stat().st_size:>12}  {name}" for name, path in files.items())
     builder, kernel, board = (Lock.read(LOCKS / f"{name}.lock") for name in ("builder", "kernel", "board"))
-    made = [*kernel.packages, *board.packages, *(one for one in builder.packages if one.name in _TOOLS)]
+    made = [*kernel.packages, *board.packages, *(one for one in builder.packages if one.name in TOOLS)]
     yield f"\nKernel, firmware, and what made bytes of them, of Debian {builder.suite}"
     yield from (f"  {one.name} {one.version}" for one in sorted(made, key=lambda one: one.name))
     yield "\nLocks, options and device trees it was built from, by SHA-256"
-    sources = [*LOCKS.glob("*.lock"), WHEELS, *(IMAGES / "pi").iterdir()]
+    # By their kinds: an editor's copy beside them is on one machine only.
+    sources = [*LOCKS.glob("*.lock"), WHEELS, *(one for one in (IMAGES / "pi").iterdir() if one.suffix in _KINDS)]
     sources += [IMAGES / "kernel" / f"{name}.config" for name in FRAGMENTS]
     sources += (IMAGES / "kernel").glob("*.config.in")
     yield from (f"  {file_sha256(path)}  {path.relative_to(REPOSITORY).as_posix()}" for path in sorted(sources))
@@ -71,6 +74,11 @@ def read(data: bytes) -> dict[str, str]:
     if not known or plain != data or any(name.startswith(SUMS) for name in known):
         raise ImageError(f"{SUMS} is not as it is written: sorted, plain names, each of them once")
     return known
+
+
+def unlisted(folder: Path, known: Mapping[str, str]) -> list[str]:
+    """The names in ``folder`` that no sum covers, without the sums themselves and their signatures."""
+    return sorted(one.name for one in folder.iterdir() if one.name not in known and not one.name.startswith(SUMS))
 
 
 def check_files(folder: Path, known: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -128,7 +129,8 @@ def check_paths(data: bytes, paths: Iterable[Path]) -> None:
     """No path of the machine that builds is in these bytes."""
     # Mishap: bytes that tell who built them are not those that everyone else gets.
     for path in paths:
-        if str(path).encode() in data:
+        # A whole path: a repository in /src is not what a library's own ../src/lib.c names.
+        if re.search(rb"(?<![\w.+/-])" + re.escape(str(path).encode()) + rb"(?![\w.+-])", data):
             raise ImageError(f"the root holds the path of this build, {path}")
 
 

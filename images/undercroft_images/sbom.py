@@ -21,15 +21,11 @@ from .errors import ImageError
 from .ingredients import Component, debian_component
 from .kernel import COMMAND_LINE, Kernel
 from .locks import Lock, Package
+from .manifest import TOOLS
 from .places import IMAGES, LOCKS, REPOSITORY, cache
 from .rootfs import Origin, Root
 
 _SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.5.schema.json"
-_TOOLS: Final = (
-    "binutils-aarch64-linux-gnu", "device-tree-compiler", "dosfstools", "fdisk", "gcc-14-aarch64-linux-gnu", "gzip",
-    "mtools", "openssl", "python3.13-minimal",
-)  # fmt: skip
-"""Packages of the builder whose programs made bytes of the image."""
 _OWN: Final = "pkg:generic/undercroft"
 
 
@@ -182,7 +178,7 @@ def _hashes_in(archive: Path) -> dict[str, str]:
 
 def _tools() -> list[dict[str, Any]]:
     packages: Iterable[Package] = Lock.read(LOCKS / "builder.lock").packages
-    found = [_described(debian_component(one), "application") for one in packages if one.name in _TOOLS]
-    if len(found) != len(_TOOLS):
+    found = [_described(debian_component(one), "application") for one in packages if one.name in TOOLS]
+    if len(found) != len(TOOLS):
         raise ImageError("builder.lock lacks a program that makes the image")
     return found

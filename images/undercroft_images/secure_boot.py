@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from . import fat, sdcard
+from . import fat, manifest, sdcard
 from .builder import EPOCH, Builder
 from .errors import ImageError
 
@@ -43,6 +43,8 @@ def sign_boot(builder: Builder, folder: Path, key: Path) -> None:
 
     The card has both and nothing else. For the same key it is always the same. Raises ImageError.
     """
+    # Mishap: a signature for something else than what was built and compared.
+    manifest.check_files(folder, manifest.read(manifest.sums(folder)))
     signature = folder / SIGNATURE
     signature.write_text(signed(folder / IMAGE, key), encoding="ascii")
     with builder.workspace("signed-card") as work:

@@ -29,7 +29,7 @@ def main() -> int:
         if line in ready:
             os.write(line, os.read(line, 4096).upper())
         if owner in ready and b"\x03" in os.read(owner, 4096):
-            return 0
+            return 134 if "--crashes" in sys.argv else 0
         if answers in ready:
             for asked in control.recv(4096).splitlines():
                 control.sendall(_answer(json.loads(asked)["execute"]))

@@ -97,6 +97,17 @@ def test_an_emulator_that_does_not_start_says_why(tmp_path: Path, emulator: Emul
         Machine.started(tmp_path, "alice", emulator=broken, cable=line[1])
 
 
+def test_mishap_an_emulator_that_crashes_is_no_appliance_that_switched_itself_off(
+    tmp_path: Path, emulator: Emulator, line: tuple[int, Line]
+) -> None:
+    crashing = Emulator((*emulator.program, "--crashes"), emulator.image, emulator.version)
+    with (
+        Machine.started(tmp_path, "alice", emulator=crashing, cable=line[1]) as machine,
+        pytest.raises(EmulatorError, match="failed with code 134"),
+    ):
+        machine.power_off()
+
+
 def test_an_image_that_is_not_built_is_told(tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match="make image"):
         Emulator.ready(tmp_path / "kernel8.img")

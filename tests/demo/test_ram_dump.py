@@ -19,7 +19,7 @@ from undercroft_appliance.devtools.guarded_slots import kept_offsets
 from undercroft_appliance.devtools.key_secrets import KEPT
 from undercroft_appliance.devtools.secret_forms import Secret, forms_of
 from undercroft_appliance.errors import ConfigurationError
-from undercroft_demo.ram_dump import Emulated, Expect, Findings, scan, scan_file
+from undercroft_demo.ram_dump import Emulated, Expect, Findings, dump, scan_file
 from undercroft_demo.ram_file import RamFile
 
 RAM_START = 0x4000_0000
@@ -154,14 +154,11 @@ class _Machine:
         self.control = _Control(dumped)
 
 
-def test_a_machine_is_dumped_by_physical_address_and_the_file_is_gone_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_a_machine_is_dumped_by_physical_address(tmp_path: Path) -> None:
     machine = _Machine(elf(ram_with(NEEDED)))
-    assert scan(cast(Emulated, machine), SECRETS, expect=Expect.KEPT).wrong == ()
+    dump(cast(Emulated, machine), tmp_path / "ram.elf")
+    assert scan_file(tmp_path / "ram.elf", SECRETS, expect=Expect.KEPT).wrong == ()
     assert machine.control.asked == [("dump-guest-memory", False)]
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [10, 100, 5000])

@@ -15,6 +15,7 @@ from undercroft_images.places import REPOSITORY
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen (openssh-client)")
 NAMES = ("ada", "bert", "cleo")
+FIRMWARE = bytes(range(32))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     place.mkdir()
     (place / "kernel8.img").write_bytes(b"kernel")
     (place / "sdcard.img").write_bytes(bytes(5000))
-    manifest.write(place)
+    manifest.write(place, FIRMWARE)
     return place
 
 
@@ -61,7 +62,8 @@ def test_the_sums_are_those_of_sha256sum_and_cover_every_file(folder: Path) -> N
 
 def test_the_words_name_versions_and_hashes_and_nothing_of_this_machine(folder: Path, tmp_path: Path) -> None:
     words = (folder / manifest.WORDS).read_text(encoding="ascii")
-    for part in ("gcc-14-aarch64-linux-gnu 14.", "linux-source-6.12 6.12.", "images/locks/builder.lock", "sdcard.img"):
+    for part in ("gcc-14-aarch64-linux-gnu 14.", "linux-source-6.12 6.12.", "images/locks/builder.lock", "sdcard.img",
+                 FIRMWARE.hex()):  # fmt: skip
         assert part in words
     assert str(tmp_path) not in words
     assert str(REPOSITORY) not in words
@@ -72,8 +74,8 @@ def test_the_same_files_elsewhere_get_the_same_description(folder: Path, tmp_pat
     other.mkdir()
     for name in ("sdcard.img", "kernel8.img"):
         shutil.copyfile(folder / name, other / name)
-    manifest.write(other)
-    manifest.write(folder)
+    manifest.write(other, FIRMWARE)
+    manifest.write(folder, FIRMWARE)
     for name in (manifest.SUMS, manifest.WORDS):
         assert (folder / name).read_bytes() == (other / name).read_bytes()
 
@@ -126,7 +128,7 @@ def test_attack_signatures_of_another_image_count_for_nothing(
     for number, name in enumerate(NAMES):
         add_signature(folder, keys[name], number)
     (folder / "kernel8.img").write_bytes(b"another kernel")
-    manifest.write(folder)
+    manifest.write(folder, FIRMWARE)
     with pytest.raises(ImageError, match="signed by none of"):
         signing.check(folder, signers)
 
@@ -220,3 +222,11 @@ def test_attack_a_flood_of_signatures_is_refused(folder: Path, keys: Mapping[str
         (folder / f"{signing.SIGNATURE}.x{number}").write_bytes(b"")
     with pytest.raises(ImageError, match="more signatures"):
         signing.check(folder, signers)
+
+
+def test_attack_a_file_that_nobody_signed_is_named(folder: Path) -> None:
+    known = manifest.read(manifest.sums(folder))
+    (folder / f"{signing.SIGNATURE}.1").write_text("a signature")
+    assert manifest.unlisted(folder, known) == []
+    (folder / "sdcard-signed.img").write_bytes(b"somebody's card")
+    assert manifest.unlisted(folder, known) == ["sdcard-signed.img"]

@@ -154,6 +154,13 @@ def test_a_path_of_the_machine_that_builds_is_found() -> None:
         root_checks.check_paths(data, [REPOSITORY])
 
 
+def test_a_build_in_a_folder_of_a_common_name_is_no_mishap() -> None:
+    root_checks.check_paths(b"../src/lib.c\0gcc/src/a.c\0/srcs/b.c\0/src-1/c.c\0", [Path("/src")])
+    for told in (b"/src/lib.c\0", b"=/src\0", b"a\0/src"):
+        with pytest.raises(ImageError, match="holds the path of this build, /src"):
+            root_checks.check_paths(told, [Path("/src")])
+
+
 def test_the_firmware_hash_is_the_one_that_the_appliance_computes_of_itself(tmp_path: Path) -> None:
     for name, folder in PACKAGES.items():
         for path in (REPOSITORY / folder / name).rglob("*.py"):

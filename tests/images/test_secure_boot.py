@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from undercroft_images import manifest
+from undercroft_images.builder import Builder
 from undercroft_images.errors import ImageError
-from undercroft_images.secure_boot import read_signature, signed
+from undercroft_images.secure_boot import read_signature, sign_boot, signed
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 CONTENT = hashlib.shake_256(b"a boot image").digest(100_000)
+FIRMWARE = bytes(32)
 DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 """What stands before a SHA-256 in an RSASSA-PKCS1-v1_5 signature (RFC 8017, 9.2)."""
 
@@ -93,6 +96,16 @@ def test_the_key_is_in_no_argument_and_in_no_output(image: Path, key: Path, tmp_
     secret = key.read_text().splitlines()[1]
     assert secret not in signed(image, key)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boot.img"]
+
+
+def test_mishap_a_boot_image_that_is_not_the_one_that_was_built_is_not_signed(
+    image: Path, key: Path, tmp_path: Path
+) -> None:
+    manifest.write(tmp_path, FIRMWARE)
+    image.write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(ImageError, match=r"not what SHA256SUMS says: boot\.img"):
+        sign_boot(Builder(tmp_path), tmp_path, key)
+    assert not (tmp_path / "boot.sig").exists()
 
 
 def test_what_is_no_signature_file_is_refused(image: Path, key: Path) -> None:

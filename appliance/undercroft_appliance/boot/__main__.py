@@ -27,6 +27,8 @@ _WAIT_SECONDS: Final = 10.0
 """For a device whose driver is still at work."""
 _LAST_WORDS_SECONDS: Final = 10.0
 """How long the reason for a fault can be read before the power goes off."""
+_END_SECONDS: Final = 5.0
+"""For what was killed to be gone; one that hangs in a driver does not go."""
 
 
 def main() -> None:
@@ -126,9 +128,11 @@ def _end_all() -> None:
     """End whatever is left, so that the kernel wipes its memory (init_on_free) while there is power."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
+    deadline = time.monotonic() + _END_SECONDS
     with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.05)
 
 
 if __name__ == "__main__":

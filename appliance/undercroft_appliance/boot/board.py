@@ -1,7 +1,8 @@
 """Which machine this is, and so which devices and which network an appliance has: told by the device tree alone.
 
-The command line is fixed in the kernel. The device tree is not, but nothing that it can say weakens a key: a network
-is bound into every quorum and envelope, and weak envelopes (``kdf = "demo"``) are refused on mainnet.
+The command line is fixed in the kernel. The device tree is not, but nothing that is read of it here weakens a key: a
+network is bound into every quorum and envelope, and weak envelopes (``kdf = "demo"``) are refused on mainnet. What the
+kernel reads of it itself (memory, devices, a seed for random numbers) is trusted like the card it comes from.
 """
 
 from __future__ import annotations

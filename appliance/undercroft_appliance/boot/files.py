@@ -20,7 +20,7 @@ _SETTINGS: Final = {
     "kernel/panic": "-1",
     "kernel/panic_on_oops": "1",
     "kernel/randomize_va_space": "2",
-    # The last one: nothing on this machine is ever traced, and nobody can take that back.
+    # The strictest: nothing on this machine is ever traced, and nobody can take that back.
     "kernel/yama/ptrace_scope": "3",
     "vm/mmap_min_addr": "65536",
 }

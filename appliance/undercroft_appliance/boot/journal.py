@@ -1,5 +1,5 @@
 """Where the start is told: the console, and a log that nobody types at (on an emulator a line of its own, which a test
-reads). No secret passes here: whoever could have one gets no descriptor of it."""
+reads). No secret passes here: what holds one, the keeper, writes no more to the log than how it ended."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,12 +23,16 @@ _SUPERVISOR: Final = f"{sum(1 << number for number in (5, 6, 7, 8, SWITCH_OFF)):
 def seen(pids: Mapping[str, int], proc: Path = _PROC) -> Iterator[Finding]:
     """A finding for each process once its last wall is up, and one for their supervisor; none for one that ended.
 
+    Once all are asked to end (a signal that the supervisor has not fetched yet), nothing is waited for.
+
     See proc_pid_status(5): users, groups, the sets of capabilities, no_new_privs, seccomp, threads.
     """
     deadline = time.monotonic() + START_SECONDS
     for name, pid in pids.items():
         status = _status(proc, pid)
         while status.get("Seccomp", _FILTERED) != _FILTERED and time.monotonic() < deadline:
+            if signal.sigpending() - {signal.SIGCHLD}:
+                break
             time.sleep(0.05)
             status = _status(proc, pid)
         if status:

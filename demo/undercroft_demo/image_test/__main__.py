@@ -29,13 +29,13 @@ DIRECTORY = Path(__file__).resolve().parents[3] / "build" / "image-test"
 
 def main() -> int:
     """Run the command; returns its exit code."""
+    # A terminated test must end what it started, as an interrupted one does.
+    signal.signal(signal.SIGTERM, _interrupted)
     if sys.argv[1:2] == [image_peripherals.NAME]:
         return image_peripherals.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="make image-test", description=__doc__)
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="the working folder")
     options = parser.parse_args()
-    # A terminated test must end what it started, as an interrupted one does.
-    signal.signal(signal.SIGTERM, _interrupted)
     began = time.monotonic()
     try:
         with Stage.built(emptied(options.directory.absolute()), SERIAL, QEMU, record=True) as stage:

@@ -8,7 +8,7 @@ from typing import Final
 
 MARK: Final = "probe"
 """How a line of a finding begins; name, expected and seen follow, after tabs."""
-LEAST: Final = 50
+LEAST: Final = 100
 """A journal with fewer findings was cut, or its probes were taken out."""
 _FIELDS: Final = 4
 _WIDE: Final = 48

@@ -180,9 +180,7 @@ class Trial:
         self.tell.shown(f"carol: a program goes wrong at {place:x}: the machine is off")
         place = derail_kernel(alice)
         alice.wait_for_end(_END_SECONDS)
-        self.tell.shown(
-            f"alice: the kernel goes wrong at {place:x}: the machine wants to start anew, with empty memory"
-        )
+        self.tell.shown(f"alice: the kernel goes wrong at {place:x}: the machine is off")
         self.seen["ends"] = ["Ctrl-C", "program", "kernel"]
 
     def _journal(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,6 +156,15 @@ def test_whatever_ends_it_says_why_and_switches_off(machine: Machine, code: int 
     run(machine)
     assert told in machine.console
     assert machine.done[-4:] == ["end all", "wait", "end all", "power off"]
+
+
+def test_attack_a_process_that_hangs_in_a_driver_does_not_keep_the_power_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *words: killed.append(words))
+    monkeypatch.setattr(os, "waitpid", lambda *_: (0, 0))
+    monkeypatch.setattr(boot, "_END_SECONDS", 0.1)
+    boot._end_all()
+    assert killed == [(-1, signal.SIGKILL)]
 
 
 def test_a_device_that_never_comes_is_named(machine: Machine) -> None:

@@ -150,6 +150,16 @@ def test_attack_a_process_that_never_filters_its_calls_is_found(
     assert not system(tmp_path, Seccomp="0")[0].is_good
 
 
+def test_a_machine_that_is_asked_to_end_does_not_wait_for_a_process_that_hangs(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGPWR,))
+    try:
+        signal.raise_signal(signal.SIGPWR)
+        assert not system(tmp_path, Seccomp="0")[0].is_good
+    finally:
+        signal.sigwait((signal.SIGPWR,))
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_one_that_has_ended_is_left_to_its_supervisor(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "status").write_text(status())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import select
 import signal
+import sys
 import termios
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +21,9 @@ from undercroft_appliance.errors import (
     PassphraseLengthError,
     PassphraseMismatchError,
 )
+from undercroft_appliance.keeper.secrets import passphrase
 from undercroft_appliance.keeper.secrets.memory import GuardedMemory
+from undercroft_appliance.keeper.secrets.native import libc
 from undercroft_appliance.keeper.secrets.passphrase import compare, read_passphrase
 
 
@@ -195,6 +201,60 @@ def test_an_interrupted_owner_gets_the_terminal_back(memory: GuardedMemory, owne
         signal.signal(signal.SIGALRM, previous)
     assert slot.read_public() == bytes(64)
     assert termios.tcgetattr(owner.tty) == before
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> bytearray:
+    """What the kernel handed over, and zeroed in its own buffer by that."""
+    fetched, read = bytearray(), libc.read
+
+    def noted(descriptor: int, address: int, size: int) -> int:
+        count: int = read(descriptor, address, size)
+        fetched.extend(ctypes.string_at(address, max(count, 0)))
+        return count
+
+    monkeypatch.setattr(passphrase, "libc", SimpleNamespace(read=noted))
+    return fetched
+
+
+def test_attack_half_a_passphrase_does_not_stay_in_the_kernels_buffer(
+    memory: GuardedMemory, owner: PassphraseOwner, handed_over: bytearray
+) -> None:
+    def leave() -> None:
+        owner.type_now(PASSPHRASE)
+        raise SystemExit(0)
+
+    with pytest.raises(SystemExit):
+        read_passphrase(owner.tty, memory.take(64), leave)
+    assert bytes(handed_over) == PASSPHRASE
+
+
+def test_attack_a_passphrase_ended_by_ctrl_c_does_not_stay_in_the_kernels_buffer(
+    memory: GuardedMemory, owner: PassphraseOwner, handed_over: bytearray
+) -> None:
+    owner.will_type(PASSPHRASE + b"\x03")
+    assert read_passphrase(owner.tty, memory.take(64), owner.ready) == len(PASSPHRASE)
+    assert bytes(handed_over) == PASSPHRASE + b"\n"
+
+
+def wait_for(owner: PassphraseOwner, size: int) -> None:
+    """Until so many bytes have arrived; only outside of line mode does the kernel count what is no line yet."""
+    before = termios.tcgetattr(owner.tty)
+    termios.tcsetattr(owner.tty, termios.TCSANOW, [*before[:3], before[3] & ~termios.ICANON, *before[4:]])
+    while int.from_bytes(fcntl.ioctl(owner.tty, termios.FIONREAD, bytes(4)), sys.byteorder) < size:
+        os.sched_yield()
+    termios.tcsetattr(owner.tty, termios.TCSANOW, before)
+
+
+@pytest.mark.parametrize("early", [OTHER_PASSPHRASE, OTHER_PASSPHRASE + b"\n", b"\n" * 400 + OTHER_PASSPHRASE * 100])
+def test_attack_a_passphrase_typed_too_early_or_twice_does_not_stay_in_the_kernels_buffer(
+    memory: GuardedMemory, owner: PassphraseOwner, handed_over: bytearray, early: bytes
+) -> None:
+    owner.type_now(early)
+    wait_for(owner, len(early))
+    owner.will_type(PASSPHRASE + b"\n" + OTHER_PASSPHRASE)
+    assert read_passphrase(owner.tty, memory.take(64), owner.ready) == len(PASSPHRASE)
+    assert bytes(handed_over) == early + PASSPHRASE + b"\n" + OTHER_PASSPHRASE + b"\n"
 
 
 def test_a_signal_that_is_handled_does_not_end_the_reading(memory: GuardedMemory, owner: PassphraseOwner) -> None:

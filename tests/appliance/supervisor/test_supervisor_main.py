@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pty
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -145,6 +147,64 @@ def test_a_camera_that_is_not_there_is_told_before_anything_is_started(
     os.close(codes)
     assert code == 1
     assert "error [camera]: " in message
+
+
+@pytest.mark.parametrize("flags", [os.O_RDWR, os.O_WRONLY])
+def test_attack_no_process_reads_the_owners_keyboard_through_its_standard_error(tty: str, flags: int) -> None:
+    """Which a shell opens for both, and which all three inherit."""
+    look = (
+        "import fcntl, os; from undercroft_appliance import supervisor\n"
+        "def look():\n"
+        "    print(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY, os.ttyname(2))\n"
+        "    raise SystemExit\n"
+        "supervisor.this_machine = look\n"
+        "supervisor.supervise(None)"
+    )
+    descriptor = os.open(tty, flags | os.O_NOCTTY)
+    done = subprocess.run([sys.executable, "-c", look], stdout=subprocess.PIPE, stderr=descriptor, check=True)
+    os.close(descriptor)
+    assert done.stdout.decode().split() == ["True", tty]
+
+
+def test_a_log_that_takes_nothing_does_not_keep_the_supervisor() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, bytes(65536)):
+            pass
+    os.set_blocking(writing, True)
+    tell = "from undercroft_appliance import supervisor; supervisor._tell('the port was ended')"
+    subprocess.run([sys.executable, "-c", tell], stderr=writing, check=True, timeout=60)
+    os.close(reading)
+    os.close(writing)
+
+
+class Hangs:
+    """A process in a driver that never comes back: no signal ends it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def poll(self) -> None:
+        return None
+
+    def terminate(self) -> None:
+        self.asked.append("end")
+
+    def kill(self) -> None:
+        self.asked.append("kill")
+
+    def wait(self, timeout: float | None = None) -> int:
+        assert timeout is not None, "this is for ever"
+        raise subprocess.TimeoutExpired("hangs", timeout)
+
+
+def test_attack_a_process_that_cannot_be_killed_keeps_no_other_alive() -> None:
+    processes = supervisor._Processes.__new__(supervisor._Processes)
+    hanging = {"panel": Hangs(), "keeper": Hangs(), "port": Hangs()}
+    processes._running = cast("dict[str, subprocess.Popen[bytes]]", hanging)
+    processes.end()
+    assert [one.asked for one in hanging.values()] == [["end", "kill"]] * 3
 
 
 def test_a_speed_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tty: str) -> None:

@@ -1,8 +1,8 @@
 """The passphrase's way from the terminal into guarded memory, with no stop in between.
 
 Line mode without echo: exactly then the kernel zeroes its own buffer of what it hands over. Never raw mode,
-never a terminal library, never a `str`. What the owner takes back is taken back here: of what the kernel's own editing
-drops it zeroes nothing.
+never a terminal library, never a `str`. What the kernel drops by itself it does not zero. So what the owner takes back
+is taken back here, and what is thrown away is fetched first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ _DISABLED = b"\0"
 _INPUT_FLAGS = 0
 _LOCAL_FLAGS = 3
 _CONTROL_CHARACTERS = 6
+_DRAIN_BYTES = 256
+_DRAIN_READS = 4096
+"""As many as the kernel's buffer holds bytes: each of them may end a line, and a read."""
 
 
 def read_passphrase(tty_fd: int, slot: Slot, ready: Callable[[], None] | None = None) -> int:
@@ -71,7 +75,7 @@ def compare(first: Slot, first_length: int, second: Slot, second_length: int) ->
 
 @contextmanager
 def no_echo(tty_fd: int) -> Iterator[None]:
-    """Line mode without echo; what was typed ahead is thrown away, before and after. Raises PassphraseError."""
+    """Line mode without echo; what else was typed is thrown away, before and after. Raises PassphraseError."""
     try:
         before = termios.tcgetattr(tty_fd)
         silent = termios.tcgetattr(tty_fd)
@@ -79,16 +83,20 @@ def no_echo(tty_fd: int) -> Iterator[None]:
         raise PassphraseError("this is no terminal") from None
     silent[_INPUT_FLAGS] |= termios.ICRNL
     silent[_INPUT_FLAGS] &= ~(termios.ISTRIP | termios.IGNCR | termios.INLCR)
-    silent[_LOCAL_FLAGS] |= termios.ICANON | termios.ECHONL
+    # NOFLSH: Attack: a passphrase that was ended by Ctrl-C, upon which the kernel would drop it.
+    silent[_LOCAL_FLAGS] |= termios.ICANON | termios.ECHONL | termios.NOFLSH
     silent[_LOCAL_FLAGS] &= ~termios.ECHO
     # Attack: a passphrase that was typed, taken back and given up is read out of the kernel's memory after the lock.
     for number in _EDITING:
         silent[_CONTROL_CHARACTERS][number] = _DISABLED
-    # Attack: keys typed (or injected) before the owner was asked.
-    termios.tcsetattr(tty_fd, termios.TCSAFLUSH, silent)
+    termios.tcsetattr(tty_fd, termios.TCSADRAIN, silent)
     try:
+        # Attack: keys typed (or injected) before the owner was asked.
+        _drain(tty_fd)
         yield
     finally:
+        # Attack: half a passphrase, typed when the power was switched off, is read out of the kernel's memory.
+        _drain(tty_fd)
         termios.tcsetattr(tty_fd, termios.TCSAFLUSH, before)
 
 
@@ -110,6 +118,22 @@ def read_line(tty_fd: int, slot: Slot) -> int:
         raise PassphraseLengthError(f"more than {slot.size - 1} bytes")
     slot.part(count - 1, 1).wipe()
     return _edited(slot, count - 1)
+
+
+def _drain(tty_fd: int) -> None:
+    """Fetch what waits in the terminal, also a line that is not ended, and wipe it. Raises termios.error."""
+    settings = termios.tcgetattr(tty_fd)
+    # Line mode switched off and on: what waits counts as a line.
+    for flags in (settings[_LOCAL_FLAGS] & ~termios.ICANON, settings[_LOCAL_FLAGS]):
+        settings[_LOCAL_FLAGS] = flags
+        termios.tcsetattr(tty_fd, termios.TCSANOW, settings)
+    waiting = select.poll()
+    waiting.register(tty_fd, select.POLLIN)
+    scrap = ctypes.create_string_buffer(_DRAIN_BYTES)
+    for _ in range(_DRAIN_READS):
+        if not waiting.poll(0) or libc.read(tty_fd, ctypes.addressof(scrap), _DRAIN_BYTES) <= 0:
+            break
+        ctypes.memset(scrap, 0, _DRAIN_BYTES)
 
 
 def _edited(line: Slot, length: int) -> int:
