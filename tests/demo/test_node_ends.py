@@ -27,7 +27,8 @@ def lives(pid: int) -> bool:
 
 
 def test_mishap_a_killed_demo_leaves_no_node_behind(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", _LAUNCH, tmp_path], stdout=subprocess.PIPE) as demo:
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", _LAUNCH, tmp_path], stdout=subprocess.PIPE, env=found) as demo:
         assert demo.stdout is not None
         node = int(demo.stdout.readline())
         assert lives(node)
