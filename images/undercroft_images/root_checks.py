@@ -43,7 +43,7 @@ def check(root: Root) -> None:
     check_programs(content)
     check_libraries(content)
     check_modules(content)
-    check_paths(data, [REPOSITORY, root.archive.parent, cache()])
+    check_paths(content, [REPOSITORY, root.archive.parent, cache()])
     check_sources(root)
     say(measures(root, content))
 
@@ -125,13 +125,16 @@ def check_same(content: Mapping[str, cpio.Entry], tree: Mapping[str, cpio.Entry]
         raise ImageError(f"the archive is not that of its tree: {', '.join(odd[:10])}")
 
 
-def check_paths(data: bytes, paths: Iterable[Path]) -> None:
-    """No path of the machine that builds is in these bytes."""
+def check_paths(content: Mapping[str, cpio.Entry], paths: Iterable[Path]) -> None:
+    """No path of the machine that builds is in a file or link, or in a name."""
     # Mishap: bytes that tell who built them are not those that everyone else gets.
     for path in paths:
         # A whole path: a repository in /src is not what a library's own ../src/lib.c names.
-        if re.search(rb"(?<![\w.+/-])" + re.escape(str(path).encode()) + rb"(?![\w.+-])", data):
-            raise ImageError(f"the root holds the path of this build, {path}")
+        told = re.compile(rb"(?<![\w.+/-])" + re.escape(str(path).encode()) + rb"(?![\w.+-])")
+        # Entry by entry: in the archive, the next one's header may follow the last byte of a file without a gap.
+        for name, entry in content.items():
+            if told.search(entry.content) or told.search(f"/{name}".encode()):
+                raise ImageError(f"{name} holds the path of this build, {path}")
 
 
 def check_sources(root: Root) -> None:

@@ -147,18 +147,28 @@ def test_attack_an_archive_that_is_not_that_of_its_tree_is_refused(change: dict[
         root_checks.check_same(cpio.read(cpio.archive({**good(), **change})), good())
 
 
-def test_a_path_of_the_machine_that_builds_is_found() -> None:
-    data = cpio.archive({**good(), "etc/x": file(f"made in {REPOSITORY}".encode())})
-    root_checks.check_paths(data, [Path("/some/other/place")])
-    with pytest.raises(ImageError, match="holds the path of this build"):
-        root_checks.check_paths(data, [REPOSITORY])
+# All lengths modulo 4: newc pads a file to four bytes, and pads nothing where it ends there by itself.
+@pytest.mark.parametrize("before", ["", "a ", "as ", "was "])
+@pytest.mark.parametrize("after", ["", "/lib.c", "\0"])
+def test_a_path_of_the_machine_that_builds_is_found(before: str, after: str) -> None:
+    told = f"{before}{REPOSITORY}{after}".encode()
+    content = cpio.read(cpio.archive({**good(), "etc/x": file(told), "etc/y": file()}))
+    root_checks.check_paths(content, [Path("/some/other/place")])
+    with pytest.raises(ImageError, match="etc/x holds the path of this build"):
+        root_checks.check_paths(content, [REPOSITORY])
+
+
+def test_a_path_of_the_machine_that_builds_is_found_in_a_name() -> None:
+    with pytest.raises(ImageError, match="home/a/uc/x holds the path of this build, /home/a/uc"):
+        root_checks.check_paths({**good(), "home/a/uc/x": file()}, [Path("/home/a/uc")])
 
 
 def test_a_build_in_a_folder_of_a_common_name_is_no_mishap() -> None:
-    root_checks.check_paths(b"../src/lib.c\0gcc/src/a.c\0/srcs/b.c\0/src-1/c.c\0", [Path("/src")])
+    innocent = file(b"../src/lib.c\0gcc/src/a.c\0/srcs/b.c\0/src-1/c.c\0")
+    root_checks.check_paths({**good(), "etc/x": innocent}, [Path("/src")])
     for told in (b"/src/lib.c\0", b"=/src\0", b"a\0/src"):
         with pytest.raises(ImageError, match="holds the path of this build, /src"):
-            root_checks.check_paths(told, [Path("/src")])
+            root_checks.check_paths({**good(), "etc/x": file(told)}, [Path("/src")])
 
 
 def test_the_firmware_hash_is_the_one_that_the_appliance_computes_of_itself(tmp_path: Path) -> None:
