@@ -51,10 +51,10 @@ image: setup ## the appliance's operating system, in build/image (from nothing: 
 image-test: image ## three appliances of the image in an emulator: the whole job, power cuts, a look into their RAM
 	@PYTHONPATH=demo:images:tools $(python) -m undercroft_demo.image_test $(ARGS)
 
-image-verify: setup ## build the image twice from nothing, as two machines might, and compare
-	@PYTHONPATH=images:tools $(python) -m undercroft_images verify
+image-verify: setup ## build the image twice from nothing, as two machines might, and compare (ARGS=--kept-kernel: quickly)
+	@PYTHONPATH=images:tools $(python) -m undercroft_images verify $(ARGS)
 
-image-lock: setup ## take today's packages of Debian into the image's locks
+image-lock: setup ## take today's packages of Debian, with its security updates, into the image's locks
 	@PYTHONPATH=images:tools $(python) -m undercroft_images lock
 
 image-sign: setup ## sign what was built as a release signer (KEY=path of an OpenSSH key)

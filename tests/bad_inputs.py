@@ -28,7 +28,8 @@ from undercroft_protocol import cbor
 from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages import BatchRequest, Policy, Quorum, policy_from_toml
+from undercroft_protocol.messages import BatchRequest, Policy, Quorum
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = REPOSITORY / "tests" / "vectors" / "bad"

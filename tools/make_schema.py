@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from undercroft_protocol.codec import Value, fields_of
+from undercroft_protocol.fields import Range, Size
 from undercroft_protocol.messages.batch import Change, Coin, Output, TransactionRequest, Verdict
-from undercroft_protocol.messages.codec import Value, fields_of
 from undercroft_protocol.messages.envelope import Envelope
-from undercroft_protocol.messages.fields import Range, Size
 from undercroft_protocol.messages.log import ExactFacts, LogEntry
 from undercroft_protocol.messages.log_file import LogPage
 from undercroft_protocol.messages.policy import Anomaly, Hours, Policy, Window

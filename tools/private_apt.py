@@ -108,8 +108,22 @@ Dir::Etc::preferencesparts "/dev/null";
 
 def mirrors() -> list[str]:
     """Return the archive addresses in the machine's apt settings (also before its first `apt-get update`)."""
-    listed = re.findall(r"^'(\S+?)/dists/\S+' ", run("apt-get", "update", "--print-uris"), re.MULTILINE)
-    return [mirror for mirror in dict.fromkeys(listed) if not mirror.endswith("-security")]
+    return [mirror for mirror, is_security in _archives().items() if not is_security]
+
+
+def security_mirrors() -> list[str]:
+    """Return those of security updates; where the settings name none, what by Debian's custom lies beside mirrors."""
+    named = [mirror for mirror, is_security in _archives().items() if is_security]
+    return named or [f"{mirror}-security" for mirror in mirrors()]
+
+
+def _archives() -> dict[str, bool]:
+    """The addresses in apt's order, and whether each is one of security updates, as its first suite is called."""
+    listed = re.findall(r"^'(\S+?)/dists/([^/\s]+)/\S+' ", run("apt-get", "update", "--print-uris"), re.MULTILINE)
+    found: dict[str, bool] = {}
+    for mirror, suite in listed:
+        found.setdefault(mirror, suite.endswith("-security"))
+    return found
 
 
 def write_launcher(path: Path, command: str) -> None:

@@ -8,8 +8,8 @@ import struct
 from typing import Final
 
 from undercroft_protocol import cbor
+from undercroft_protocol.codec import Value, from_plain, to_plain
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages.codec import Value, from_plain, to_plain
 
 from .errors import ChannelError
 from .internal import KINDS

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from undercroft_protocol.qr.camera import camera_descriptor
 from undercroft_protocol.serial.tty import open_tty
 
+from .consoles import console_number, opened_cells, silent, without_cursor
 from .errors import ConfigurationError
 
 _TIOCGDEV: Final = 0x80045432
@@ -21,7 +21,10 @@ _TIOCGDEV: Final = 0x80045432
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """Open descriptors by their names in the port's options; they are closed by `close` or at the end."""
+    """Open descriptors by their names in the port's options; they are closed by `close` or at the end.
+
+    ``codes`` is a terminal, or the cells of a console.
+    """
 
     named: dict[str, int]
     _stack: contextlib.ExitStack
@@ -35,18 +38,23 @@ class Devices:
 
         Raises DevicePathError, CameraError, LinkError, ConfigurationError.
         """
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as kept, contextlib.ExitStack() as stack:
             paths, named = {"line": line, "codes": codes}, dict[str, int]()
             if line is not None:
                 named["line"] = stack.enter_context(contextlib.closing(open_tty(line, baudrate=baudrate))).fileno()
             if codes is not None:
                 named["codes"] = _open_terminal(codes)
-                stack.callback(os.close, named["codes"])
+                kept.callback(os.close, named["codes"])
             owners = _number_at(terminal)
             # Attack: a reply over the question that its owner is to read; or a host that types for the owner.
             if any(_number(named[name], str(path)) == owners for name, path in paths.items() if name in named):
                 raise ConfigurationError("line and codes need terminals of their own, beside the owner's")
+            if codes is not None:
+                named["codes"] = _to_draw_on(named["codes"], codes, kept, stack)
             if camera is not None:
+                # Without a camera nothing of it is loaded.
+                from undercroft_protocol.qr.camera import camera_descriptor  # noqa: PLC0415
+
                 named["camera"] = camera_descriptor(camera)
                 stack.callback(os.close, named["camera"])
             yield cls(named, stack)
@@ -59,6 +67,20 @@ class Devices:
     def close(self) -> None:
         """They are the port's alone from now on."""
         self._stack.close()
+
+
+def _to_draw_on(terminal: int, path: str, kept: contextlib.ExitStack, stack: contextlib.ExitStack) -> int:
+    """What the port gets of the terminal for codes, which stays open here, so that its settings hold."""
+    kept.enter_context(silent(terminal))
+    number = console_number(_number(terminal, path))
+    # A terminal emulator's window or a serial terminal: it obeys for itself alone.
+    if number is None:
+        return terminal
+    # Attack: a port that was taken over brings the console of codes to the front, with a false question on it.
+    kept.enter_context(without_cursor(terminal))
+    cells = opened_cells(number)
+    stack.callback(os.close, cells)
+    return cells
 
 
 def _open_terminal(path: str, flags: int = os.O_WRONLY) -> int:

@@ -1,4 +1,4 @@
-"""What "firmware hash" means until the appliance has an image of its own: a hash over the programs it runs."""
+"""The firmware hash: over the sources of the programs that an appliance runs, as they lie here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def firmware_hash() -> bytes:
     """The SHA-256 (32 bytes) of the programs of `undercroft_protocol` and `undercroft_appliance` as installed here.
 
     Raises ConfigurationError if they do not lie in files. It tells versions apart and finds a file that was changed by
-    accident; against a hostile machine, which would print whatever hash is wanted, only a measured image helps.
+    accident; a hostile machine would print whatever hash is wanted, and only the hashes of the image's files tell it.
     """
     return hash_of(*(_home(package.__file__) for package in (undercroft_protocol, undercroft_appliance)))
 

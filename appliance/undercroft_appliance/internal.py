@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
-from undercroft_protocol.messages.codec import Value
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES, Line, Range, Size, UInt32
+from undercroft_protocol.codec import Value
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES, Line, Range, Size, UInt32
 
 WholeMessage = Annotated[bytes, Size(1, MAX_MESSAGE_BYTES)]
 Lines = Annotated[tuple[Line, ...], Size(0, 4000)]

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from undercroft_protocol.errors import ProtocolError
 
@@ -24,7 +24,10 @@ DEVELOPMENT: Final = ("sign_psbt", "new_envelope", "memscan", "read_log")
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with this program's form of errors."""
+    """argparse with this program's form of errors, and whole names of options only."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)

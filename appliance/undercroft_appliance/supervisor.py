@@ -2,19 +2,17 @@
 
 A keeper serves one unlock. One that has wiped what it held, and says so by its exit code, is followed by a fresh one
 with the same descriptors; any other end of a process is a fault, and the end of the appliance. The supervisor holds no
-key and reads no message. It alone opens devices; the others start with descriptors, and where it is root as users of
-their own without any capability (but the one to read programs that are root's alone, until their walls are up). They
-stay in its process group, so that one kill(2) of the group is a pulled plug; the kernel ends them when the supervisor
-itself is killed.
+key and reads no message; what the processes say it passes on to the log. It alone opens devices; the others start with
+descriptors, and where it is root as users of their own without any capability (but the one to read programs that are
+root's alone, until their walls are up). They stay in its process group, so that one kill(2) of the group is a pulled
+plug; the kernel ends them when the supervisor itself is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import resource
-import select
 import signal
 import socket
 import subprocess
@@ -31,6 +29,7 @@ from undercroft_protocol.bitcoin.network import Network
 from .devices import Devices
 from .endings import EXIT_CODES, HANDED_OVER, OTHER_GONE
 from .errors import ApplianceError, ConfigurationError
+from .process_log import LOOK_SECONDS, ProcessLog, tell
 from .sandbox.process import READ_ANY_FILE, USERS, become, die_with, harden_process, held, keep_few_capabilities
 from .sandbox.swap import swap_warnings
 from .sandbox.syscalls import this_machine
@@ -95,7 +94,6 @@ def supervise(
     is none, or if this machine cannot keep keys as they must be kept; DevicePathError, LinkError, CameraError for what
     cannot be opened.
     """
-    _only_write_errors()
     this_machine()
     swap_warnings(settings.network)
     with Devices.opened(
@@ -123,28 +121,8 @@ def _supervise(settings: Settings, devices: Devices, keeps: frozenset[int], star
         return 0
     name, code = first
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    _tell(f"undercroft-appliance: error [{name}-ended]: the {name} {how}")
+    tell(f"undercroft-appliance: error [{name}-ended]: the {name} {how}")
     return EXIT_CODES[name]
-
-
-def _only_write_errors() -> None:
-    """Open anew, for writing alone, what standard error is when it is a terminal."""
-    # Attack: a port that was taken over reads the passphrase by it: a shell opens its terminal once for all three uses.
-    if not os.isatty(2) or fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
-        return
-    try:
-        log = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NOCTTY)
-    except OSError:
-        # Another user's terminal, after su(1).
-        log = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(log, 2)
-    os.close(log)
-
-
-def _tell(text: str) -> None:
-    # Somebody may have stopped that terminal (Ctrl-S): that must not keep the supervisor.
-    if select.select([], [2], [], GRACE_SECONDS)[1]:
-        print(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -178,8 +156,9 @@ class _Processes:
     """The three of them, and what a fresh keeper inherits: its ends of the channels, the terminal, the handover."""
 
     def __init__(
-        self, settings: Settings, terminal: int, handover: int, ends: Sequence[socket.socket], keep: int | None
-    ) -> None:
+        self, settings: Settings, terminal: int, handover: int, ends: Sequence[socket.socket], *, keep: int | None,
+        log: ProcessLog,
+    ) -> None:  # fmt: skip
         self._keeper_arguments = (
             "--port-fd", str(ends[0].fileno()), "--panel-fd", str(ends[1].fileno()), "--tty-fd", str(terminal),
             "--handover-fd", str(handover), "--network", settings.network.value, "--kdf", settings.kdf,
@@ -187,6 +166,7 @@ class _Processes:
         )  # fmt: skip
         self._keeper_descriptors = (ends[0].fileno(), ends[1].fileno(), terminal, handover)
         self._keep = keep
+        self._log = log
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     @classmethod
@@ -199,7 +179,9 @@ class _Processes:
             # These two stay open here, so that port and panel do not notice when one keeper follows another.
             keeper_to_port, port = map(stack.enter_context, socket.socketpair())
             keeper_to_panel, panel = map(stack.enter_context, socket.socketpair())
-            processes = cls(settings, terminal, handover, (keeper_to_port, keeper_to_panel), keep)
+            log = ProcessLog()
+            stack.callback(log.close)
+            processes = cls(settings, terminal, handover, (keeper_to_port, keeper_to_panel), keep=keep, log=log)
             stack.callback(processes.end)
             processes.start("panel", ("--keeper-fd", str(panel.fileno()), "--tty-fd", str(terminal)),
                             (panel.fileno(), terminal))  # fmt: skip
@@ -222,13 +204,17 @@ class _Processes:
 
     def start(self, name: str, arguments: Sequence[str], descriptors: Sequence[int]) -> None:
         """Start one of the three. Raises ApplianceError."""
-        self._running[name] = _started(name, arguments, descriptors, self._keep)
+        with self._log.end_for(name) as log:
+            self._running[name] = _started(name, arguments, descriptors, log, self._keep)
 
     def wait(self) -> tuple[str, int] | None:
         """Which ends first by a fault, and its exit code; None when the appliance is asked to end."""
         while True:
-            number = signal.sigwait((signal.SIGCHLD, *_ASKED_TO_END))
-            if number != signal.SIGCHLD:
+            got = signal.sigtimedwait((signal.SIGCHLD, *_ASKED_TO_END), LOOK_SECONDS)
+            self._log.pass_on()
+            if got is None:
+                continue
+            if got.si_signo != signal.SIGCHLD:
                 return None
             ended = self._ended()
             if ended == ("keeper", HANDED_OVER):
@@ -298,7 +284,7 @@ def _unlimit_locked_memory() -> None:
 
 
 def _started(
-    name: str, arguments: Sequence[str], descriptors: Sequence[int], keep: int | None
+    name: str, arguments: Sequence[str], descriptors: Sequence[int], log: int, keep: int | None
 ) -> subprocess.Popen[bytes]:
     environment = _ENVIRONMENT | {"TERM": os.environ.get("TERM", "dumb")}
     supervisor = os.getpid()
@@ -307,6 +293,7 @@ def _started(
             [sys.executable, *_PYTHON, f"undercroft_appliance.{name}", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=log,
             env=environment | (_KEEPER_ENVIRONMENT if name == "keeper" else {}),
             cwd="/",
             pass_fds=descriptors,

@@ -17,7 +17,8 @@ from undercroft_appliance.devtools.keyring import DevelopmentKeyring, read_exact
 from undercroft_appliance.keeper.addresses import AddressBook
 from undercroft_appliance.keeper.secrets import TEST_BOUNDS, TEST_COST, KernelEntropy
 from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor
-from undercroft_protocol.messages import Owner, Policy, Quorum, policy_from_toml
+from undercroft_protocol.messages import Owner, Policy, Quorum
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 from .bdk_wallet import with_private_key
 from .played_keys import NETWORK, account_of, master_of, quorum_of

@@ -1,6 +1,6 @@
 """`make image-test ARGS=peripherals`: screen, keyboard, USB and camera of the image, as far as an emulator shows them.
 
-What ships is tried as it is where the emulator has the hardware (screen and keyboard; the board "raspi4b"). For what it
+What ships is tried as it is where the emulator has the hardware (screen and keyboard; two boards). For what it
 does not have, the same root runs on a test kernel: the shipped options and drivers that stand for the hardware.
 """
 

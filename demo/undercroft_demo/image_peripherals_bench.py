@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from undercroft_images.kernel import COMMAND_LINE, Kernel
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import LinkError
 from undercroft_protocol.messages import StatusReport
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 from .image_peripherals_guest import MODULE
 from .image_peripherals_machine import CONSOLES, SCREEN_AND_KEYBOARD, Machine
@@ -49,7 +50,6 @@ class Bench:
     telling: Telling
     builder: Builder
     image: Path
-    _machines: int = 0
 
     @classmethod
     def ready(cls, folder: Path, telling: Telling, image: Path = IMAGE) -> Self:
@@ -106,9 +106,7 @@ class Bench:
 
     @contextmanager
     def _machine(self, arguments: Sequence[str | Path]) -> Iterator[Machine]:
-        self._machines += 1
-        place = self.folder / f"machine{self._machines}"
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(prefix="machine-", dir=self.folder))
         with Machine.started(self.builder, place, self.fonts, arguments) as machine:
             yield machine
 

@@ -6,22 +6,20 @@ go on to the machine's UART and out to us. The appliance's end is its own code, 
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from undercroft_protocol.bitcoin.network import Network
 
 from .image_peripherals_bench import LINE, READY, START_SECONDS, Bench, asked
 from .image_peripherals_guest import BRIDGE
-from .machine import BARE, VIRT
+from .image_peripherals_tree import Change, changed_tree
 
-_TREE: Final[Mapping[str, tuple[str, ...]]] = {
-    "/": ("compatible", "raspberrypi,4-model-b", "brcm,bcm2711"),
-    "/chosen": ("undercroft,line", "usb"),
-    "/chosen ": ("undercroft,network", Network.REGTEST.value),
-}
+_BOARD: Final[tuple[Change, ...]] = (
+    ("/", "compatible", ("raspberrypi,4-model-b", "brcm,bcm2711")),
+    ("/chosen", "undercroft,line", ("usb",)),
+    ("/chosen", "undercroft,network", (Network.REGTEST.value,)),
+)
+"""A Raspberry Pi 4 with its line on USB."""
 _ANSWER_SECONDS: Final = 60.0
 
 
@@ -29,7 +27,8 @@ def usb(bench: Bench) -> None:
     """Ask an appliance over USB for its status. Raises EmulatorError."""
     tell = bench.telling
     tell.chapter("USB gadget: the line is the USB port of a board, by the device tree")
-    with bench.test(BRIDGE, *LINE, "-dtb", board_tree(bench), camera=False) as machine:
+    tree = changed_tree(bench.builder, bench.folder / "board.dtb", _BOARD)
+    with bench.test(BRIDGE, *LINE, "-dtb", tree, camera=False) as machine:
         machine.wait_for_text(READY, START_SECONDS)
         report = asked(machine)
         tell.shown("a host's request went through USB and was answered")
@@ -37,17 +36,3 @@ def usb(bench: Bench) -> None:
         machine.press("alt", "f3")
         machine.wait_for_text("line /dev/ttyGS0", _ANSWER_SECONDS)
         tell.shown("the appliance says so too: line /dev/ttyGS0")
-
-
-def board_tree(bench: Bench) -> Path:
-    """The emulator's own device tree, made to say that it is a Raspberry Pi 4 with its line on USB."""
-    place = bench.folder / "board.dtb"
-    command = [*bench.builder.outside("qemu-system-aarch64"), *BARE, *VIRT, "-machine", f"dumpdtb={place}"]
-    subprocess.run(command, check=True, capture_output=True)
-    with bench.builder.workspace("tree") as work:
-        tree = work / place.name
-        tree.write_bytes(place.read_bytes())
-        for node, (name, *values) in _TREE.items():
-            bench.builder.run("fdtput", "-t", "s", tree, node.strip(), name, *values, folder=work)
-        place.write_bytes(tree.read_bytes())
-    return place

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from undercroft_protocol.errors import FrameError, LinkError
-from undercroft_protocol.serial import SerialLink, cobs
+from undercroft_protocol.serial import cobs
+from undercroft_protocol.serial.link import SerialLink
 from undercroft_protocol.serial.tty import open_tty
 
 from .fetched import program

@@ -43,9 +43,9 @@ from undercroft_protocol.messages import (
     QuorumOffer,
     TransactionRequest,
     grouped_code,
-    policy_from_toml,
 )
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.messages.policy_text import policy_from_toml
+from undercroft_protocol.serial.link import SerialLink
 
 from .cable import Cable
 from .device import Device

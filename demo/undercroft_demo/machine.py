@@ -138,7 +138,10 @@ class Machine:
         self.close()
 
     def power_on(self) -> None:
-        """Start the emulator; the appliance wakes empty. Raises RuntimeError if it is on, EmulatorError."""
+        """Start the emulator; the appliance wakes empty. It ends with the thread that calls this.
+
+        Raises RuntimeError if it is on, EmulatorError.
+        """
         if self.alive:
             raise RuntimeError(f"{self.name} is on")
         self.pull_plug()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_PLAIN: Final = {"NO_COLOR": "1"}
 
 
 class UnexpectedExitError(AssertionError):
@@ -33,14 +37,12 @@ class Operator:
 
     def run(self, *arguments: str, expect: Collection[int] = (0,), timeout: float = 180) -> Outcome:
         """One command with ``--json``; raises UnexpectedExitError for an exit code that is not expected."""
-        command = [sys.executable, "-m", "undercroft_host.cli.main", "--home", str(self.home), "--json", *arguments]
-        environment = {**os.environ, "NO_COLOR": "1"}
         done = subprocess.run(
-            command,
+            self._command(arguments),
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=environment,
+            env={**os.environ, **_PLAIN},
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -50,6 +52,22 @@ class Operator:
                 f"{done.stdout}{done.stderr}"
             )
         return Outcome(done.returncode, json.loads(done.stdout) if done.stdout.strip() else None, done.stderr)
+
+    @contextlib.contextmanager
+    def given_up(self, *arguments: str) -> Iterator[None]:
+        """One command, which has begun, and is ended by Ctrl-C afterwards however far it is."""
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(
+            self._command(arguments), stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, **_PLAIN}
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+    def _command(self, arguments: Collection[str]) -> list[str]:
+        return [sys.executable, "-m", "undercroft_host.cli.main", "--home", str(self.home), "--json", *arguments]
 
     def __call__(self, *arguments: str, timeout: float = 180) -> Any:
         """One command that must succeed; what it printed."""

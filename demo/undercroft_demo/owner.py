@@ -76,8 +76,9 @@ class ScriptedOwner:
 
     `decisions` (regular expression, answer) come before the rules that every sensible owner follows. Set
     `expected_quorum_code` and `expected_policy_code` to what the others read out: anything else is declined. `checks`
-    is how many new keys are checked and thrown away before one is used; `rolls` is what was rolled for each. `remote`:
-    the terminal is at the other end of a line, and whether it echoes cannot be seen from here.
+    is how many new keys are checked and thrown away before one is used; `rolls` is what was rolled for each. `half`:
+    what is typed in the place of a passphrase, without Enter. `remote`: the terminal is at the other end of a line, and
+    whether it echoes cannot be seen from here.
     """
 
     def __init__(  # noqa: PLR0917 - what makes an owner
@@ -101,6 +102,7 @@ class ScriptedOwner:
         self.attest_empty = True
         self.attest_complete = True
         self.held_answer = "later"
+        self.half: str | None = None
         self.checks = 0
         self.rolls: list[str] = []
         self.rules: list[Rule] = [*(decisions or {}).items(), *self._sensible()]
@@ -268,7 +270,7 @@ class ScriptedOwner:
                 return
             if not self._echoes(shown):
                 if shown.title == "Passphrase":
-                    self._answer(self.passphrase)
+                    self._answer(self.passphrase if self.half is None else self.half, enters=self.half is None)
                 elif shown.title == "Dice":
                     self.rolls.append("".join(random.choices("123456", k=_ROLLS)))
                     self._answer(self.rolls[-1])
@@ -287,9 +289,9 @@ class ScriptedOwner:
         if shown not in self.unanswered[-1:]:
             self.unanswered.append(shown)
 
-    def _answer(self, typed: str) -> None:
+    def _answer(self, typed: str, *, enters: bool = True) -> None:
         self._seen = len(self._transcript)
-        self.type(typed)
+        os.write(self._master, f"{typed}\n".encode() if enters else typed.encode())
 
     def _echoes(self, shown: Shown) -> bool:
         if self._remote:

@@ -94,6 +94,17 @@ def scan_file(path: Path, secrets: Iterable[Secret], *, expect: Expect) -> Findi
     )
 
 
+def places_of(path: Path, text: str) -> tuple[int, ...]:
+    """Where this text stands in a dump, by physical address: as bytes, reversed, in UTF-16 and UTF-32.
+
+    For what is too short for a `Secret`. Raises ConfigurationError if it is no dump.
+    """
+    forms = (text.encode(), text[::-1].encode(), *(text.encode(wide) for wide in ("utf-16-le", "utf-32-le")))
+    with RamFile(path) as ram:
+        pieces = (piece for region in ram.regions for piece in ram.chunks(region))
+        return tuple(sorted({at + place for at, data in pieces for form in forms if (place := data.find(form)) >= 0}))
+
+
 def _is_kept(copy: Copy, offsets: dict[str, int]) -> bool:
     offset = offsets.get(copy.secret)
     return offset is not None and copy.form == _KEPT_FORM and copy.address % _PAGE == offset % _PAGE

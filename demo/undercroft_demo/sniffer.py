@@ -58,7 +58,7 @@ def sniffed(record: Path) -> Recording:
         raw = record.with_name(f"{record.name}.{end}").read_bytes()
         parts.append((f"raw {end}", raw))
         # A part of a secret may end at the edge of a frame: what frames carry is also read as one.
-        parts.append((f"frames {end}", b"".join(body for _, body in _frames(raw))))
+        parts.append((f"frames {end}", b"".join(body for _, body in frames(raw))))
         parts += ((f"message {end}{number}", message) for number, message in enumerate(messages(raw)))
     return Recording(tuple(parts))
 
@@ -67,7 +67,7 @@ def messages(raw: bytes) -> Iterator[bytes]:
     """The whole messages of one way, in order."""
     announced: tuple[int, bytes] | None = None
     squeezed = bytearray()
-    for kind, body in _frames(raw):
+    for kind, body in frames(raw):
         if kind is Kind.OPEN and len(body) == payload.OPEN.size:
             _, _, length, sent, digest = payload.OPEN.unpack(body)
             announced, squeezed = (length, digest), bytearray(sent)
@@ -84,7 +84,8 @@ def messages(raw: bytes) -> Iterator[bytes]:
                 announced = None
 
 
-def _frames(raw: bytes) -> Iterator[tuple[Kind, bytes]]:
+def frames(raw: bytes) -> Iterator[tuple[Kind, bytes]]:
+    """Kind and payload of each frame of one way, in order."""
     for piece in raw.split(b"\0"):
         try:
             plain = cobs.decode(piece)

@@ -10,7 +10,7 @@ from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.presets import PRESETS, preset, source_for
 from undercroft_protocol.qr.sources import source_of
 from undercroft_protocol.qr.stream import Format, Kind, Payload, SymbolSource

@@ -2,7 +2,7 @@
 
 python -m undercroft_images build [--output DIR]     build everything
 python -m undercroft_images lock                     take today's packages of Debian into the lock files
-python -m undercroft_images verify                   build twice from nothing, as two machines might, and compare
+python -m undercroft_images verify [--kept-kernel]   build twice from nothing, as two machines might, and compare
 python -m undercroft_images sign KEY [--folder DIR]                          as a release signer, after an own build
 python -m undercroft_images check SIGNERS [--card DEVICE] [--folder DIR]     two of three signatures, files, a card
 python -m undercroft_images sign-boot KEY [--folder DIR]                     for boards that start signed files only
@@ -34,23 +34,25 @@ def main() -> int:
     building = commands.add_parser("build", help="build everything")
     building.add_argument("--output", type=Path, default=OUTPUT, help="where the files go (default: build/image)")
     commands.add_parser("lock", help="take today's packages of Debian into the lock files")
-    commands.add_parser("verify", help="build twice from nothing, as two machines might, and compare")
+    verifies = commands.add_parser("verify", help="build twice from nothing, as two machines might, and compare")
+    verifies.add_argument("--kept-kernel", action="store_true", help="not from nothing: kernel and tools of the cache")
     _add_signing(commands)
     options = parser.parse_args()
     try:
         if options.command == "build":
-            _show(build(options.output.absolute()), options.output)
+            _show(build(options.output.absolute()))
+            say(f"all of it in {options.output}")
         elif options.command == "lock":
             write_locks()
         elif options.command == "sign":
-            say(f"signed: {signing.sign(options.folder, options.key)}")
+            say(f"signed: {signing.sign(options.folder, options.key)}, for commit {manifest.commit(options.folder)}")
         elif options.command == "check":
             _check(options.folder, options.signers, options.card)
         elif options.command == "sign-boot":
             secure_boot.sign_boot(Builder.ready(), options.folder, options.key)
             say(f"{secure_boot.SIGNATURE} and {secure_boot.CARD} in {options.folder}")
         else:
-            _show(verifying.verify(), Path("both places"))
+            _show(verifying.verify(kept=options.kept_kernel))
     except (ImageError, FetchError, OSError) as error:
         print(f"\n{_FAILED.get(options.command, 'The image was not built')}: {error}", file=sys.stderr)
         return 1
@@ -76,6 +78,7 @@ def _check(folder: Path, signers: Path, card: Path | None) -> None:
     """Raises ImageError for an image that nobody should start."""
     names = signing.check(folder, signers)
     say(f"signed by {' and '.join(names)}, and all files are what they signed")
+    say(f"built of commit {manifest.commit(folder)}")
     sums = manifest.read(manifest.sums(folder))
     # Attack: a card of somebody's lies among files that are as signed.
     if others := manifest.unlisted(folder, sums):
@@ -84,13 +87,12 @@ def _check(folder: Path, signers: Path, card: Path | None) -> None:
         if CARD not in sums:
             raise ImageError(f"{manifest.SUMS} names no {CARD}")
         rest = card_check.check_card(card, folder / CARD, sums[CARD])
-        say(f"{card} is {CARD}, byte for byte ({rest} bytes behind it were not looked at: nothing reads them)")
+        say(f"{card} is {CARD}, byte for byte ({rest} bytes behind it, in no partition, were not looked at)")
 
 
-def _show(files: dict[str, str], output: Path) -> None:
+def _show(files: dict[str, str]) -> None:
     for name, sha256 in files.items():
         print(f"{sha256}  {name}")
-    say(f"all of it in {output}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ def check_card(card: Path, image: Path, sha256: str) -> int:
 def _compare(card: Path, image: Path, sha256: str) -> int:
     digest = hashlib.sha256()
     compared = 0
-    different: int | None = None
     descriptor = os.open(card, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0), image.open("rb") as wanted:
         mode = os.fstat(descriptor).st_mode
@@ -37,15 +36,14 @@ def _compare(card: Path, image: Path, sha256: str) -> int:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         while block := wanted.read(_BLOCK):
             found = _read(descriptor, len(block))
-            digest.update(found)
-            if found != block and different is None:
+            if found != block[: len(found)]:
                 different = compared + _first_difference(found, block)
+                hint = "; name the whole device, not a partition of it" if different < _BLOCK else ""
+                raise ImageError(f"{card} differs from the image, first at byte {different}{hint}. Do not start it")
+            digest.update(found)
             compared += len(found)
             if len(found) < len(block):
                 raise ImageError(f"{card} ends after {compared} bytes, before the image does")
-        if different is not None:
-            hint = "; name the whole device, not a partition of it" if different < _BLOCK else ""
-            raise ImageError(f"{card} differs from the image, first at byte {different}{hint}. Do not start it")
         # Attack: an image beside the signed sums that changed after it was compared with them.
         if digest.hexdigest() != sha256:
             raise ImageError(f"{card} is like {image.name}, but that is not the image that was signed")
@@ -62,4 +60,12 @@ def _read(descriptor: int, size: int) -> bytes:
 
 
 def _first_difference(one: bytes, other: bytes) -> int:
-    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    """Where two that differ do so first, by halves."""
+    same, end = 0, len(one)
+    while end - same > 1:
+        middle = (same + end) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            end = middle
+    return same

@@ -27,7 +27,9 @@ CHOSEN: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "-practice": {"undercroft,network": ("regtest",)},
 }
 """What each says to the appliance, in /chosen."""
-_EMULATED: Final = ("PRACTICE", "EMULATOR")
+EMULATED: Final[Mapping[str, str]] = {"raspi3b": "raspi3b", "raspi4b": "pi4"}
+"""QEMU's machines of boards, and the source of each one's tree."""
+_FOR_EMULATOR: Final = ("PRACTICE", "EMULATOR")
 _FOLDERS: Final = ("arch/arm/boot/dts/broadcom", "arch/arm/boot/dts", "include")
 _OURS: Final = "undercroft,"
 _LINE_PINS: Final = (14, 15)
@@ -50,10 +52,10 @@ def compile_trees(builder: Builder, kernel: Kernel, place: Path) -> list[Path]:
     return trees
 
 
-def compile_emulated(builder: Builder, kernel: Kernel, place: Path) -> Path:
-    """A tree for QEMU's machine "raspi4b", on regtest with weak envelopes; never shipped. Raises ImageError."""
+def compile_emulated(builder: Builder, kernel: Kernel, place: Path, machine: str) -> Path:
+    """A tree for one of `EMULATED`, on regtest with weak envelopes; never shipped. Raises ImageError."""
     _take_sources(place)
-    return _compile(builder, kernel, place / "pi4.dts", _EMULATED, place / "raspi4b.dtb")
+    return _compile(builder, kernel, place / f"{EMULATED[machine]}.dts", _FOR_EMULATOR, place / f"{machine}.dtb")
 
 
 def _take_sources(place: Path) -> None:

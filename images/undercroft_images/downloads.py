@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from private_apt import check_debian, exclusive, mirrors, say
+from private_apt import check_debian, exclusive, mirrors, say, security_mirrors
 
 from .errors import ImageError
 from .locks import Lock, Package
 
 _HELPER: Final = "/usr/lib/apt/apt-helper"
 ARCHIVE_SETTING: Final = "UNDERCROFT_IMAGE_ARCHIVE"
-"""The environment variable with the address of one more archive, such as Debian's snapshot archive as it was at the
-lock's time: it keeps what mirrors drop once it is superseded."""
+"""The environment variable with the addresses of more archives, such as Debian's snapshot archives (of the release and
+of its security updates) as they were at the lock's time: they keep what mirrors drop once it is superseded."""
 _AT_ONCE: Final = 40
 
 
@@ -49,8 +49,8 @@ def _fetch_missing(places: dict[Package, Path]) -> None:
     check_debian()
     megabytes = sum(package.size for package in missing) / 1e6
     say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
-    more = os.environ.get(ARCHIVE_SETTING)
-    for archive in (*mirrors(), *([more.rstrip("/")] if more else [])):
+    more = [archive.rstrip("/") for archive in os.environ.get(ARCHIVE_SETTING, "").split()]
+    for archive in (*mirrors(), *security_mirrors(), *more):
         _download(archive, [one for one in missing if not places[one].exists()], places)
 
 
@@ -77,8 +77,9 @@ def _check(package: Package, place: Path) -> None:
     if not place.exists():
         raise ImageError(
             f"{package.file} with SHA-256 {package.sha256} is not to be had from the mirrors of this machine's apt. "
-            f"Check the network; or name an archive of old packages in {ARCHIVE_SETTING} (Debian's snapshot archive "
-            "as it was at the time in the lock's first line); or take newer packages: make image-lock"
+            f"Check the network; or name archives of old packages in {ARCHIVE_SETTING} (Debian's snapshot archives "
+            "of release and security as they were at the time in the lock's first line); or take newer packages: "
+            "make image-lock"
         )
     # Attack: a mirror, or whoever sits on the way to it, gives other bytes; or the cache was changed.
     if place.stat().st_size != package.size or file_sha256(place) != package.sha256:

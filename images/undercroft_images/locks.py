@@ -64,7 +64,7 @@ class Lock:
     @classmethod
     def read(cls, path: Path) -> Lock:
         """Raises ImageError for a file that is not exactly as it would be written."""
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="ascii", errors="replace")
         head, *lines = text.splitlines() or [""]
         described = _HEAD.fullmatch(head)
         found = [_LINE.fullmatch(line) for line in lines]

@@ -15,6 +15,7 @@ from .errors import ImageError
 from .kernel import FRAGMENTS
 from .locks import Lock
 from .places import IMAGES, LOCKS, REPOSITORY
+from .sources import Sources
 from .wheels import LOCK as WHEELS
 
 SUMS: Final = "SHA256SUMS"
@@ -26,21 +27,24 @@ TOOLS: Final = (
 )  # fmt: skip
 """Packages of the builder whose programs made bytes of the image."""
 _KINDS: Final = (".dts", ".dtsi", ".txt")
+_BUILT_OF: Final = "Built of"
+_COMMIT: Final = re.compile(rf"\n{_BUILT_OF}\n  commit ([0-9a-f]{{40,64}}), without any change\n\n")
 
 
-def write(output: Path, firmware: bytes) -> None:
-    """Describe all files in the folder ``output``, and the root's ``firmware`` hash, in two more."""
+def write(output: Path, firmware: bytes, sources: Sources) -> None:
+    """Describe all files in the folder ``output``, the root's ``firmware`` hash, and what it was built of."""
     files = {path.name: path for path in sorted(output.iterdir()) if not path.name.startswith(SUMS)}
     files.pop(WORDS, None)
     words = output / WORDS
-    words.write_text("\n".join(_words(files, firmware)) + "\n", encoding="ascii")
+    words.write_text("\n".join(_words(files, firmware, sources)) + "\n", encoding="ascii")
     files[WORDS] = words
     lines = [f"{file_sha256(path)}  {name}\n" for name, path in sorted(files.items())]
     (output / SUMS).write_text("".join(lines), encoding="ascii")
 
 
-def _words(files: Mapping[str, Path], firmware: bytes) -> Iterator[str]:
+def _words(files: Mapping[str, Path], firmware: bytes, sources: Sources) -> Iterator[str]:
     yield "Undercroft appliance: what this image was made of. The hashes of its files are in SHA256SUMS."
+    yield f"\n{_BUILT_OF}\n{_told(sources)}"
     yield f"\nFirmware hash, which an appliance shows at its start\n  {firmware.hex()}"
     yield "\nFiles, in bytes"
     yield from (f"  {path.stat().st_size:>12}  {name}" for name, path in files.items())
@@ -50,10 +54,34 @@ def _words(files: Mapping[str, Path], firmware: bytes) -> Iterator[str]:
     yield from (f"  {one.name} {one.version}" for one in sorted(made, key=lambda one: one.name))
     yield "\nLocks, options and device trees it was built from, by SHA-256"
     # By their kinds: an editor's copy beside them is on one machine only.
-    sources = [*LOCKS.glob("*.lock"), WHEELS, *(one for one in (IMAGES / "pi").iterdir() if one.suffix in _KINDS)]
-    sources += [IMAGES / "kernel" / f"{name}.config" for name in FRAGMENTS]
-    sources += (IMAGES / "kernel").glob("*.config.in")
-    yield from (f"  {file_sha256(path)}  {path.relative_to(REPOSITORY).as_posix()}" for path in sorted(sources))
+    listed = [*LOCKS.glob("*.lock"), WHEELS, *(one for one in (IMAGES / "pi").iterdir() if one.suffix in _KINDS)]
+    listed += [IMAGES / "kernel" / f"{name}.config" for name in FRAGMENTS]
+    listed += (IMAGES / "kernel").glob("*.config.in")
+    yield from (f"  {file_sha256(path)}  {path.relative_to(REPOSITORY).as_posix()}" for path in sorted(listed))
+
+
+def _told(sources: Sources) -> str:
+    if sources.commit is None:
+        return "  sources of which no commit is known: not a git checkout"
+    if not sources.changed:
+        return f"  commit {sources.commit}, without any change"
+    # As ASCII, whatever a file is called.
+    names = (f"    {ascii(name)[1:-1]}" for name in sources.changed)
+    return "\n".join([f"  commit {sources.commit}, but for what is in no commit:", *names])
+
+
+def commit(folder: Path) -> str:
+    """The commit (hex) of which the image in ``folder`` was built, by its words. Raises ImageError without one."""
+    try:
+        words = (folder / WORDS).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"{folder / WORDS} cannot be read: {error}") from error
+    found = _COMMIT.search(words)
+    # Attack: a program that nobody else can see or build. Mishap: a file that was forgotten in the last commit.
+    if found is None:
+        told = words.partition(f"\n{_BUILT_OF}\n")[2].partition("\n\n")[0].replace("\n", "")
+        raise ImageError(f"this image was built of {' '.join(told.split()) or 'unknown sources'}")
+    return found[1]
 
 
 def sums(folder: Path) -> bytes:

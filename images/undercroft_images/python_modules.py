@@ -221,8 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The lists of what goes into the root: checked, or written anew.")
     parser.add_argument("--write", action="store_true", help="write them as they must be")
     options = parser.parse_args(arguments)
-    builder = Builder.ready()
     try:
+        builder = Builder.ready()
         with builder.workspace("lists") as work:
             lists = computed(builder, work / "scan", gather(work))
         if options.write:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from private_apt import say
-
-from . import cpio, python_modules, root_checks
+from . import bytecode, cpio, python_modules, root_checks
 from .builder import Builder
+from .components import Component
 from .downloads import file_sha256
 from .errors import ImageError
-from .ingredients import LIBRARY, Component, Ingredients, Item, gather
+from .ingredients import LIBRARY, Ingredients, Item, gather
 from .native import INTERPRETER, LOADER
 
 USERS: Final = {"root": 0, "port": 60801, "panel": 60802, "keeper": 60803}
@@ -45,13 +44,11 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Root:
     """``tree``: the root as a folder; ``archive``: as the kernel takes it (cpio "newc"); both below the builder's root.
-    ``files``: where each regular file is from, by its name in the root; ``fresh``: our sources that git does not track
-    yet, without which nobody else gets these bytes."""
+    ``files``: where each regular file is from, by its name in the root."""
 
     tree: Path
     archive: Path
     files: Mapping[str, Origin]
-    fresh: tuple[str, ...]
 
 
 def build(builder: Builder, place: Path) -> Root:
@@ -74,10 +71,9 @@ def build(builder: Builder, place: Path) -> Root:
     archive = place / "root.cpio"
     archive.write_bytes(cpio.archive(cpio.entries(tree, EXECUTABLES)))
     shutil.rmtree(work)
-    root = Root(tree, archive, origins, stock.fresh)
+    root = Root(tree, archive, origins)
     root_checks.check(root)
-    if root.fresh:
-        say(f"NOT IN GIT, so that nobody else gets the same bytes: {', '.join(root.fresh)}")
+    bytecode.check(builder, tree, LIBRARY, place)
     return root
 
 

@@ -11,22 +11,38 @@ import json
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from .builder import EPOCH
+from .components import Component, debian_component, own_component
 from .downloads import fetch, file_sha256
 from .errors import ImageError
-from .ingredients import Component, debian_component
 from .kernel import COMMAND_LINE, Kernel
-from .locks import Lock, Package
+from .locks import Lock
 from .manifest import TOOLS
 from .places import IMAGES, LOCKS, REPOSITORY, cache
 from .rootfs import Origin, Root
+from .sdcard import KERNEL
 
 _SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.5.schema.json"
-_OWN: Final = "pkg:generic/undercroft"
+_IMAGE: Final = "image"
+_KERNEL_SAYS: Final = "SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note"
+_KERNEL_LICENSE: Final = "GPL-2.0-only WITH Linux-syscall-note"
+"""The same as SPDX spells it today."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A component of the image, its ``kind`` as CycloneDX calls it, the ``files`` it gave, more ``facts`` on it."""
+
+    component: Component
+    kind: str = "library"
+    files: list[dict[str, Any]] = field(default_factory=list)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(root: Root, kernel: Kernel, card: Mapping[str, Path], path: Path) -> None:
@@ -34,43 +50,59 @@ def write(root: Root, kernel: Kernel, card: Mapping[str, Path], path: Path) -> N
 
     Raises ImageError for a file that traces to nothing.
     """
-    hashes = {name: file_sha256(root.tree / name) for name in _files(root.tree)}
-    bill = bill_of_root(root.files, hashes)
-    bill["components"] += [_kernel(kernel), *_card(card)]
-    bill["metadata"]["tools"] = {"components": _tools()}
-    path.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    parts = parts_of_root(root.files, {name: file_sha256(root.tree / name) for name in _files(root.tree)})
+    own = next(part for part in parts if part.component == own_component())
+    system = _kernel(kernel)
+    [(package, archive)] = fetch(Lock.read(LOCKS / "board.lock"), cache() / "debs").items()
+    firmware, text = _content(archive, f"usr/share/doc/{package.name}/copyright")
+    board = Part(debian_component(package, archive, text), "firmware")
+    add_card({name: file_sha256(place) for name, place in card.items()}, firmware, own, system, board)
+    path.write_text(bill([*parts, system, board], _tools()), encoding="utf-8")
 
 
-def bill_of_root(origins: Mapping[str, Origin], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """A bill with one component for each that gave the root a file, its files inside it. ``hashes``: the SHA-256 (hex)
-    of each file that is really there. Raises ImageError when one is not accounted for."""
-    parts: dict[Component, list[dict[str, Any]]] = {}
+def parts_of_root(origins: Mapping[str, Origin], hashes: Mapping[str, str]) -> list[Part]:
+    """One part for each component that gave the root a file. ``hashes``: the SHA-256 (hex) of each file that is really
+    there. Raises ImageError when one is not accounted for."""
+    parts: dict[Component, Part] = {}
     for name in sorted(hashes):
         origin = origins.get(name)
         # Attack: something gets into an image beside the packages that everyone can look into.
         if origin is None or origin.sha256 != hashes[name]:
             raise ImageError(f"/{name} traces to no package, wheel or source of ours, or is not what came from there")
-        parts.setdefault(origin.component, []).append(_file(name, origin))
+        kind = "library" if origin.component.sha256 is not None else "application"
+        parts.setdefault(origin.component, Part(origin.component, kind)).files.append(_file(name, origin))
     if lost := sorted(origins.keys() - hashes.keys()):
         raise ImageError(f"/{lost[0]} is listed, but not in the root")
-    own = next((one for one in parts if one.address.startswith(_OWN)), None)
-    components = [{**_described(one, "library"), "components": files} for one, files in sorted(parts.items())]
-    return {
+    return [parts[one] for one in sorted(parts)]
+
+
+def bill(parts: Sequence[Part], tools: Iterable[Component]) -> str:
+    """The bill of these parts, made with these tools, as JSON. Raises ImageError for a part without a licence."""
+    for part in parts:
+        if not part.component.licenses and part.component.expression is None:
+            raise ImageError(f"{part.component.name} does not say under which licence it is")
+    version = own_component().version
+    described = {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",
-        "components": components,
+        "components": [_described_part(part) for part in parts],
+        "dependencies": [{"ref": _IMAGE, "dependsOn": [part.component.address for part in parts]}],
         "metadata": {
             "component": {
-                "bom-ref": "image",
+                "bom-ref": _IMAGE,
                 "name": "undercroft-appliance-image",
                 "type": "firmware",
-                "version": own.version if own is not None else "",
+                "version": version,
             },
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(EPOCH)),
+            "tools": {"components": [_described(one, "application") for one in tools]},
         },
         "specVersion": "1.5",
         "version": 1,
     }
+    # Others refer to a bill by its number. It is another one for each other bill, and the same for the same.
+    number = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(described, sort_keys=True))
+    return json.dumps({**described, "serialNumber": number.urn}, indent=1, sort_keys=True) + "\n"
 
 
 def _files(tree: Path) -> list[str]:
@@ -111,6 +143,11 @@ def _described(component: Component, kind: str) -> dict[str, Any]:
     return described
 
 
+def _described_part(part: Part) -> dict[str, Any]:
+    described = {**_described(part.component, part.kind), "components": part.files}
+    return {**described, "properties": _facts(part.facts)} if part.facts else described
+
+
 def _hash(sha256: str) -> list[dict[str, str]]:
     return [{"alg": "SHA-256", "content": sha256}]
 
@@ -119,30 +156,28 @@ def _facts(facts: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": f"undercroft:{name}", "value": value} for name, value in sorted(facts.items())]
 
 
-def _kernel(kernel: Kernel) -> dict[str, Any]:
-    [package] = Lock.read(LOCKS / "kernel.lock").packages
+def _kernel(kernel: Kernel) -> Part:
+    [(package, archive)] = fetch(Lock.read(LOCKS / "kernel.lock"), cache() / "debs").items()
+    # The package's copyright file is on programs too that are no part of a kernel.
+    if _KERNEL_SAYS not in (kernel.source / "COPYING").read_text(encoding="utf-8"):
+        raise ImageError("the kernel's COPYING names another licence")
+    component = replace(debian_component(package, archive), expression=_KERNEL_LICENSE)
     options = hashlib.sha256(kernel.options().encode()).hexdigest()
-    described = _described(debian_component(package), "operating-system")
-    return {
-        **described,
-        "licenses": [{"expression": "GPL-2.0-only WITH Linux-syscall-note"}],
-        "properties": _facts({"command-line": COMMAND_LINE, "options-sha256": options}),
-    }
+    return Part(component, "operating-system", [], {"command-line": COMMAND_LINE, "options-sha256": options})
 
 
-def _card(card: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """All files of a card: the board's own start-up files in the package that has them, then the rest."""
-    [(package, archive)] = fetch(Lock.read(LOCKS / "board.lock"), cache() / "debs").items()
-    theirs = _hashes_in(archive)
+def add_card(card: Mapping[str, str], firmware: Mapping[str, str], own: Part, system: Part, board: Part) -> None:
+    """Add all files of a ``card``, by their names and SHA-256 (hex), each to the part that it is from.
+
+    ``firmware``: the paths in the board's package by SHA-256. Raises ImageError for one that is from nowhere.
+    """
     ours = {file_sha256(path): path for path in IMAGES.rglob("*") if path.is_file()}
-    board, rest = [], []
-    for name, place in sorted(card.items()):
-        digest = file_sha256(place)
-        if digest in theirs:
-            board.append(_plain_file(f"card:{name}", digest, {"path": theirs[digest]}))
+    for name, digest in sorted(card.items()):
+        if digest in firmware:
+            part, facts = board, {"path": firmware[digest]}
         else:
-            rest.append(_plain_file(f"card:{name}", digest, trace(name, digest, ours)))
-    return [{**_described(debian_component(package), "firmware"), "components": board}, *rest]
+            part, facts = (own if digest in ours else system), trace(name, digest, ours)
+        part.files.append(_plain_file(f"card:{name}", digest, facts))
 
 
 def trace(name: str, sha256: str, ours: Mapping[str, Path]) -> dict[str, str]:
@@ -157,28 +192,30 @@ def trace(name: str, sha256: str, ours: Mapping[str, Path]) -> dict[str, str]:
     sources = [path for path in ours.values() if path.suffix == ".dts" and path.stem == board]
     if name.endswith(".dtb") and sources:
         return {"built-from": f"{sources[0].relative_to(REPOSITORY).as_posix()} and the kernel's own"}
-    if name.startswith("kernel"):
+    if name == KERNEL:
         return {"built-from": "the kernel and the root of this bill"}
     raise ImageError(f"{name} of the card traces to no package and no source of ours")
 
 
-def _hashes_in(archive: Path) -> dict[str, str]:
-    """The files of a .deb: their paths by their SHA-256 (hex)."""
+def _content(archive: Path, wanted: str) -> tuple[dict[str, str], str]:
+    """The files of a .deb, their paths by their SHA-256 (hex), and the text of the ``wanted`` one."""
     tar = subprocess.run(
         ["dpkg-deb", "--fsys-tarfile", archive], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
-    found = {}
+    found, text = {}, ""
     with tarfile.open(fileobj=io.BytesIO(tar.stdout)) as files:
         for member in files:
             content = files.extractfile(member) if member.isfile() else None
             if content is not None:
-                found[hashlib.sha256(content.read()).hexdigest()] = member.name.removeprefix("./")
-    return found
+                data, name = content.read(), member.name.removeprefix("./")
+                found[hashlib.sha256(data).hexdigest()] = name
+                text = data.decode("utf-8", "replace") if name == wanted else text
+    return found, text
 
 
-def _tools() -> list[dict[str, Any]]:
-    packages: Iterable[Package] = Lock.read(LOCKS / "builder.lock").packages
-    found = [_described(debian_component(one), "application") for one in packages if one.name in TOOLS]
+def _tools() -> list[Component]:
+    packages = fetch(Lock.read(LOCKS / "builder.lock"), cache() / "debs")
+    found = [debian_component(one, archive) for one, archive in packages.items() if one.name in TOOLS]
     if len(found) != len(TOOLS):
         raise ImageError("builder.lock lacks a program that makes the image")
     return found

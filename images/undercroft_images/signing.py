@@ -40,11 +40,13 @@ class Signer:
 def sign(folder: Path, key: Path) -> Path:
     """Sign the sums in ``folder`` with the OpenSSH key at ``key``, after a look at the files; the signature's file.
 
-    The key may be a hardware token's, or a public key whose private half an agent holds. Raises ImageError.
+    Only what was built of a commit is signed: everyone can build that, and look at it. The key may be a hardware
+    token's, or a public key whose private half an agent holds. Raises ImageError.
     """
     data = manifest.sums(folder)
     # Mishap: a signature for files that are not the ones that lie here.
     manifest.check_files(folder, manifest.read(data))
+    manifest.commit(folder)
     place = folder / SIGNATURE
     # Mishap: another signer's signature, which came with the files, is written over.
     if place.exists():
@@ -85,7 +87,9 @@ def check(folder: Path, signers: Path) -> list[str]:
     """Check the files of an image in ``folder`` by the release keys in ``signers``; who signed. Raises ImageError."""
     known = read_signers(signers)
     data = manifest.sums(folder)
-    names = signed_by(data, sorted(folder.glob(f"{SIGNATURE}*")), known)
+    # Attack: a pipe or a device under that name, which never ends.
+    signatures = [path for path in sorted(folder.glob(f"{SIGNATURE}*")) if path.is_file()]
+    names = signed_by(data, signatures, known)
     # Attack: one signer, or who has that key, ships another image; the second one did not get it from an own build.
     if len(names) < NEEDED:
         raise ImageError(
@@ -93,6 +97,7 @@ def check(folder: Path, signers: Path) -> list[str]:
             f"{NEEDED} are needed, in files {SIGNATURE}.1, {SIGNATURE}.2 beside it"
         )
     manifest.check_files(folder, manifest.read(data))
+    manifest.commit(folder)
     return names
 
 

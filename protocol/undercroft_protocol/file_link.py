@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from .errors import LinkError, LinkTimeoutError
+from .fields import MAX_MESSAGE_BYTES
 from .link import ClosingLink, Progress
 from .link_folder import LinkFolder, Name
-from .messages.fields import MAX_MESSAGE_BYTES
 
 _LOOK_SECONDS: Final = 0.5
 

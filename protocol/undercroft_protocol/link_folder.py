@@ -17,7 +17,7 @@ from typing import Final
 
 from .bitcoin.hashes import sha256
 from .errors import FolderError, FolderFileError
-from .messages.fields import MAX_MESSAGE_BYTES
+from .fields import MAX_MESSAGE_BYTES
 
 REQUEST: Final = "request"
 REPLY: Final = "reply"

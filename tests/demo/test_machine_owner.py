@@ -60,3 +60,13 @@ def test_a_passphrase_is_typed_once_for_each_question(appliance: int) -> None:
     assert not typed(appliance, 1)
     os.write(appliance, question)
     assert typed(appliance) == f"{PASSPHRASE}\n"
+
+
+def test_half_a_passphrase_is_typed_without_enter(ends: tuple[int, int]) -> None:
+    with ScriptedOwner(ends[0], "alice", "here", "there", PASSPHRASE, remote=True) as owner:
+        owner.half = "half of it"
+        os.write(ends[1], b"\r\n--- Passphrase ------\r\n> ")
+        assert typed(ends[1], 2) == "half of it"
+        owner.half = None
+        os.write(ends[1], b"\r\n--- Passphrase ------\r\n> ")
+        assert typed(ends[1]) == f"{PASSPHRASE}\n"

@@ -19,7 +19,7 @@ from undercroft_appliance.devtools.guarded_slots import kept_offsets
 from undercroft_appliance.devtools.key_secrets import KEPT
 from undercroft_appliance.devtools.secret_forms import Secret, forms_of
 from undercroft_appliance.errors import ConfigurationError
-from undercroft_demo.ram_dump import Emulated, Expect, Findings, dump, scan_file
+from undercroft_demo.ram_dump import Emulated, Expect, Findings, dump, places_of, scan_file
 from undercroft_demo.ram_file import RamFile
 
 RAM_START = 0x4000_0000
@@ -135,6 +135,25 @@ def test_attack_a_secret_that_an_open_machine_must_not_keep_is_found_beside_the_
     findings = look(tmp_path, {**NEEDED, (GUARDED + 1) * mmap.PAGESIZE: KEYS["seed"]}, Expect.KEPT)
     assert {copy.secret for copy in findings.stray} == {"seed"}
     assert findings.missing == ()
+
+
+@pytest.mark.parametrize("wide", ["ascii", "utf-16-le", "utf-32-le"])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_attack_eight_characters_of_a_passphrase_are_found_wherever_they_begin(
+    tmp_path: Path, wide: str, shift: int
+) -> None:
+    at = OTHER * mmap.PAGESIZE + shift
+    (tmp_path / "ram.elf").write_bytes(elf(ram_with({at: "umber 73".encode(wide)})))
+    assert places_of(tmp_path / "ram.elf", "umber 73") == (RAM_START + at,)
+    assert places_of(tmp_path / "ram.elf", "umber 74") == ()
+
+
+def test_attack_eight_characters_of_a_passphrase_in_a_register_or_reversed_are_found(tmp_path: Path) -> None:
+    place = tmp_path / "ram.elf"
+    place.write_bytes(elf(ram_with({}), registers=bytes(16) + b"umber 73" + bytes(8)))
+    assert len(places_of(place, "umber 73")) == 1
+    place.write_bytes(elf(ram_with({OTHER * mmap.PAGESIZE: b"37 rebmu"})))
+    assert len(places_of(place, "umber 73")) == 1
 
 
 class _Control:

@@ -24,7 +24,8 @@ from undercroft_appliance.keeper.psbt_door import prove_psbt
 from undercroft_appliance.keeper.refusals import Refusal
 from undercroft_protocol import cbor, cose
 from undercroft_protocol.errors import CborError, CoseError, MessageError
-from undercroft_protocol.messages import BatchRequest, policy_from_toml
+from undercroft_protocol.messages import BatchRequest
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 _BOOK: Final = AddressBook(DESCRIPTOR, None)
 _GAP: Final = 20

@@ -1,4 +1,4 @@
-"""What is taken for built, what a build works in, and how two builds are compared. Nothing is built here."""
+"""What is taken for built, what takes its place, and what a build works in. Nothing is built here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from images.images_support import write_files
-from undercroft_images import build, manifest, verifying
+from undercroft_images import build, manifest, sources
 from undercroft_images.builder import Builder
 from undercroft_images.errors import ImageError
-from undercroft_images.places import CACHE_SETTING, REPOSITORY
+from undercroft_images.places import REPOSITORY
 
 FIRMWARE = bytes(32)
 
@@ -30,7 +30,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Builder, "ready", begin)
     monkeypatch.setattr(build, "_sources", lambda: "sources\n")
     place = write_files(tmp_path / "image", {"kernel8.img": "kernel", "sdcard.img": "card"})
-    manifest.write(place, FIRMWARE)
+    manifest.write(place, FIRMWARE, sources.Sources(None))
     (tmp_path / "image.sources").write_text("sources\n")
     return place
 
@@ -53,15 +53,38 @@ def test_mishap_a_damaged_file_is_built_anew(output: Path, capsys: pytest.Captur
     assert "not what SHA256SUMS says: sdcard.img" in capsys.readouterr().out
 
 
-def test_mishap_an_interrupted_build_does_not_pass_for_a_whole_one(
-    output: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [BegunError, ImageError("no network")])
+def test_mishap_a_build_that_fails_leaves_the_last_one_in_place(
+    output: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
+    before = build.hashes(output)
     monkeypatch.setattr(build, "_sources", lambda: "others\n")
-    monkeypatch.setattr("shutil.rmtree", Builder.ready)
-    with pytest.raises(BegunError):
+
+    def fail(place: Path, _: str) -> None:
+        (place / "kernel8.img").write_text("half")
+        raise error
+
+    monkeypatch.setattr(build, "_build", fail)
+    with pytest.raises((BegunError, ImageError)):
         build.build(output)
-    assert (output / manifest.SUMS).exists()
-    assert not output.with_name("image.sources").exists()
+    assert build.hashes(output) == before
+    assert sorted(one.name for one in output.parent.iterdir()) == ["image", "image.busy", "image.sources"]
+    assert (output.parent / "image.sources").read_text() == "sources\n"
+
+
+def _played(place: Path, _: str) -> None:
+    write_files(place, {"kernel8.img": "new kernel", "sdcard.img": "new card"})
+    manifest.write(place, FIRMWARE, sources.Sources(None))
+
+
+def test_a_new_build_replaces_the_last_one_and_its_signatures(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (output / f"{manifest.SUMS}.sig").write_text("of the old one")
+    monkeypatch.setattr(build, "_sources", lambda: "others\n")
+    monkeypatch.setattr(build, "_build", _played)
+    assert sorted(build.build(output)) == [manifest.SUMS, "kernel8.img", "manifest.txt", "sdcard.img"]
+    assert (output / "kernel8.img").read_text() == "new kernel"
+    assert sorted(one.name for one in output.parent.iterdir()) == ["image", "image.busy", "image.sources"]
+    assert build.build(output) == build.hashes(output)
 
 
 def test_a_mistyped_folder_is_not_emptied(output: Path) -> None:
@@ -74,7 +97,7 @@ def test_a_mistyped_folder_is_not_emptied(output: Path) -> None:
 
 def test_version_and_licence_of_ours_decide_on_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = build._sources()
-    monkeypatch.setattr(build, "PROJECT", REPOSITORY / "README.md")
+    monkeypatch.setattr(sources, "PROJECT", REPOSITORY / "README.md")
     assert build._sources() != before
 
 
@@ -103,31 +126,3 @@ def test_a_second_build_waits_for_the_workspace_of_the_first(tmp_path: Path) -> 
         seen.append("first")
     other.join(10)
     assert seen == ["first", "second"]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(CACHE_SETTING, str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def test_two_builds_begin_with_nothing_but_downloads_and_leave_nothing(kept: Path) -> None:
-    homes = []
-
-    def played(output: Path, home: Path, _: verifying.Surroundings) -> None:
-        homes.append(home)
-        assert [one.name for one in home.iterdir()] == ["debs"]
-        assert (home / "debs").resolve() == kept / "debs"
-        write_files(output, {"kernel8.img": "the same"})
-
-    assert list(verifying.verify(played)) == ["kernel8.img"]
-    assert len(set(homes)) == 2
-    assert [one.name for one in kept.iterdir()] == ["debs"]
-
-
-def test_mishap_what_follows_the_machine_is_named(kept: Path) -> None:
-    def played(output: Path, home: Path, around: verifying.Surroundings) -> None:
-        write_files(output, {"kernel8.img": "same", "boot.img": str(around.umask), f"{home.name}.dtb": ""})
-
-    with pytest.raises(ImageError, match=r"two builds differ in another\.dtb, boot\.img, one\.dtb"):
-        verifying.verify(played)

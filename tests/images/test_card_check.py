@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
 
+from images.card_support import CARD_START, DATA, RESERVED, SECTOR, TABLE_SECTORS, card
 from undercroft_images.card_check import check_card
 from undercroft_images.errors import ImageError
 
@@ -39,6 +41,31 @@ def test_attack_one_flipped_bit_is_found_and_where(tmp_path: Path, image: Path) 
         data[place] ^= 0x10
         with pytest.raises(ImageError, match=f"first at byte {place}[.;]"):
             check_card(written(tmp_path, bytes(data)), image, SHA256)
+
+
+@pytest.mark.slow
+def test_attack_a_flipped_bit_is_found_at_200_places_of_a_real_layout(tmp_path: Path) -> None:
+    data = bytes(card({"config.txt": b"arm_64bit=1\n", "kernel8.img": bytes(range(256)) * 40}))
+    image, written_card = tmp_path / "sdcard.img", written(tmp_path, data)
+    image.write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    tables = CARD_START + RESERVED * SECTOR
+    content = CARD_START + DATA
+    # Partition table, the gap behind it, first sectors, both tables, folder, files with what is behind their ends.
+    regions = [(0, SECTOR), (SECTOR, CARD_START), (CARD_START, tables), (tables, tables + 400)]
+    regions += [(tables + TABLE_SECTORS * SECTOR, content), (content, content + SECTOR)]
+    regions += [(content + SECTOR, content + 24 * SECTOR), (content, len(data)), (len(data) - SECTOR, len(data))]
+    chance = random.Random(200)
+    with written_card.open("r+b", buffering=0) as file:
+        for number in range(200):
+            place = chance.randrange(*regions[number % len(regions)])
+            file.seek(place)
+            file.write(bytes([data[place] ^ 1 << chance.randrange(8)]))
+            with pytest.raises(ImageError, match=f"first at byte {place}[.;]"):
+                check_card(written_card, image, sha256)
+            file.seek(place)
+            file.write(data[place : place + 1])
+    assert check_card(written_card, image, sha256) == 0
 
 
 def test_attack_a_shorter_card_is_refused(tmp_path: Path, image: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from images.card_support import cells, flat, strings
 from undercroft_images import device_tree, fdt
-from undercroft_images.device_tree import BOARDS, SOURCES, VARIANTS, check
+from undercroft_images.device_tree import BOARDS, EMULATED, SOURCES, VARIANTS, check
 from undercroft_images.errors import ImageError
 
 
@@ -173,6 +173,13 @@ def test_the_configuration_of_the_firmware_names_the_trees_that_are_compiled_and
     )
     # Of a longer line the firmware reads the beginning only.
     assert max(map(len, config.splitlines())) <= 80
+
+
+def test_attack_no_tree_for_the_emulator_with_its_weak_envelopes_gets_onto_a_card() -> None:
+    assert not EMULATED.keys() & {f"{board}{variant}" for board in BOARDS for variant in VARIANTS}
+    config = (SOURCES / "config.txt").read_text(encoding="ascii")
+    assert not [name for name in EMULATED if name in config]
+    assert all((SOURCES / f"{source}.dts").exists() for source in EMULATED.values())
 
 
 def chosen_tree(config: str, board: str, low: frozenset[int]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from undercroft_images.errors import ImageError
-from undercroft_images.kernel import COMMAND_LINE, check_linked, check_options, without
+from undercroft_images.kernel import COMMAND_LINE, check_linked, check_names, check_options, without
 
 _WANTED = '# walls\nCONFIG_LOCKDOWN=y\nCONFIG_NAME="a b"\n# CONFIG_INET is not set\n'
 
@@ -26,6 +28,15 @@ def test_options_that_were_taken_pass() -> None:
 def test_attack_a_wall_that_kconfig_left_out_stops_the_build(have: str, lost: str) -> None:
     with pytest.raises(ImageError, match=lost):
         check_options(_WANTED, have)
+
+
+def test_mishap_a_wall_that_has_another_name_in_this_kernel_stops_the_build(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/Kconfig").write_text('config INET\n\tbool "x"\nmenuconfig NAME\n\tbool\n', encoding="ascii")
+    (tmp_path / "Kconfig.security").write_text("if NAME\n  config LOCKDOWN\nendif\n", encoding="ascii")
+    check_names(_WANTED, tmp_path)
+    with pytest.raises(ImageError, match="of these names: INETS"):
+        check_names(f"{_WANTED}# CONFIG_INETS is not set\n", tmp_path)
 
 
 def test_options_that_are_named_anew_replace_the_old_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -9,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from undercroft_images import manifest, signing
+from undercroft_images import __main__, manifest, signing
 from undercroft_images.errors import ImageError
 from undercroft_images.places import REPOSITORY
+from undercroft_images.sources import Sources
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen (openssh-client)")
 NAMES = ("ada", "bert", "cleo")
 FIRMWARE = bytes(range(32))
+COMMIT = "5eed" * 10
+BUILT_OF = Sources(COMMIT)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     place.mkdir()
     (place / "kernel8.img").write_bytes(b"kernel")
     (place / "sdcard.img").write_bytes(bytes(5000))
-    manifest.write(place, FIRMWARE)
+    manifest.write(place, FIRMWARE, BUILT_OF)
     return place
 
 
@@ -74,8 +78,8 @@ def test_the_same_files_elsewhere_get_the_same_description(folder: Path, tmp_pat
     other.mkdir()
     for name in ("sdcard.img", "kernel8.img"):
         shutil.copyfile(folder / name, other / name)
-    manifest.write(other, FIRMWARE)
-    manifest.write(folder, FIRMWARE)
+    manifest.write(other, FIRMWARE, BUILT_OF)
+    manifest.write(folder, FIRMWARE, BUILT_OF)
     for name in (manifest.SUMS, manifest.WORDS):
         assert (folder / name).read_bytes() == (other / name).read_bytes()
 
@@ -128,7 +132,7 @@ def test_attack_signatures_of_another_image_count_for_nothing(
     for number, name in enumerate(NAMES):
         add_signature(folder, keys[name], number)
     (folder / "kernel8.img").write_bytes(b"another kernel")
-    manifest.write(folder, FIRMWARE)
+    manifest.write(folder, FIRMWARE, BUILT_OF)
     with pytest.raises(ImageError, match="signed by none of"):
         signing.check(folder, signers)
 
@@ -149,6 +153,68 @@ def test_mishap_a_signature_that_is_there_is_not_written_over(folder: Path, keys
     with pytest.raises(ImageError, match="is there already"):
         signing.sign(folder, keys["bert"])
     assert (folder / signing.SIGNATURE).read_bytes() == before
+
+
+UNCOMMITTED = (
+    Sources(None),
+    Sources(COMMIT, ("appliance/undercroft_appliance/new.py",)),
+    Sources(COMMIT, (f"images/x\n\nBuilt of\n  commit {COMMIT}, without any change\n\n", "images/ä.dts")),
+)
+
+
+@pytest.mark.parametrize("built_of", UNCOMMITTED)
+def test_attack_what_was_built_of_no_commit_is_not_signed(
+    folder: Path, keys: Mapping[str, Path], built_of: Sources
+) -> None:
+    manifest.write(folder, FIRMWARE, built_of)
+    with pytest.raises(ImageError, match="this image was built of"):
+        signing.sign(folder, keys["ada"])
+    assert not (folder / signing.SIGNATURE).exists()
+    assert all(ascii(name)[1:-1] in (folder / manifest.WORDS).read_text() for name in built_of.changed)
+
+
+@pytest.mark.parametrize("built_of", UNCOMMITTED)
+def test_attack_what_was_built_of_no_commit_is_refused_whoever_signed_it(
+    folder: Path, keys: Mapping[str, Path], signers: Path, built_of: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write(folder, FIRMWARE, built_of)
+    with monkeypatch.context() as patched:
+        patched.setattr(manifest, "commit", lambda _: COMMIT)
+        for number, name in enumerate(NAMES):
+            add_signature(folder, keys[name], number)
+    with pytest.raises(ImageError, match="this image was built of"):
+        signing.check(folder, signers)
+
+
+def test_attack_words_that_are_missing_or_of_another_program_name_no_commit(folder: Path) -> None:
+    assert manifest.commit(folder) == COMMIT
+    for text in ("", f"Built of\n  commit {COMMIT}, without any change\n", "\nBuilt of\n  commit 5eed, without\n\n"):
+        (folder / manifest.WORDS).write_text(text)
+        with pytest.raises(ImageError, match=r"unknown sources|built of commit 5eed, without$"):
+            manifest.commit(folder)
+    (folder / manifest.WORDS).unlink()
+    with pytest.raises(ImageError, match="cannot be read"):
+        manifest.commit(folder)
+
+
+def test_a_check_tells_who_signed_and_of_which_commit(
+    folder: Path, keys: Mapping[str, Path], signers: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def run(*words: str | Path) -> int:
+        monkeypatch.setattr("sys.argv", ["undercroft_images", *map(str, words), "--folder", str(folder)])
+        return __main__.main()
+
+    for number, name in enumerate(NAMES[:2]):
+        assert run("sign", keys[name]) == 0
+        (folder / signing.SIGNATURE).rename(folder / f"{signing.SIGNATURE}.{number}")
+    assert run("check", signers, "--card", folder / "sdcard.img") == 0
+    told = capsys.readouterr().out
+    for part in ("signed by ada and bert", f"built of commit {COMMIT}", "is sdcard.img, byte for byte"):
+        assert part in told
+    (folder / "kernel8.img").write_bytes(b"Kernel")
+    assert run("check", signers) == 1
+    assert "Do not use it" in capsys.readouterr().err
 
 
 def test_mishap_nobody_signs_for_files_that_are_not_there(folder: Path, keys: Mapping[str, Path]) -> None:
@@ -221,6 +287,16 @@ def test_attack_a_flood_of_signatures_is_refused(folder: Path, keys: Mapping[str
     for number in range(20):
         (folder / f"{signing.SIGNATURE}.x{number}").write_bytes(b"")
     with pytest.raises(ImageError, match="more signatures"):
+        signing.check(folder, signers)
+
+
+def test_attack_a_pipe_in_place_of_a_signature_holds_nobody_up(
+    folder: Path, keys: Mapping[str, Path], signers: Path
+) -> None:
+    add_signature(folder, keys["ada"], 1)
+    os.mkfifo(folder / f"{signing.SIGNATURE}.2")
+    (folder / f"{signing.SIGNATURE}.3").symlink_to("/dev/zero")
+    with pytest.raises(ImageError, match="signed by ada of"):
         signing.check(folder, signers)
 
 

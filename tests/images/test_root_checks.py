@@ -159,8 +159,8 @@ def test_a_path_of_the_machine_that_builds_is_found(before: str, after: str) -> 
 
 
 def test_a_path_of_the_machine_that_builds_is_found_in_a_name() -> None:
-    with pytest.raises(ImageError, match="home/a/uc/x holds the path of this build, /home/a/uc"):
-        root_checks.check_paths({**good(), "home/a/uc/x": file()}, [Path("/home/a/uc")])
+    with pytest.raises(ImageError, match="srv/a/uc/x holds the path of this build, /srv/a/uc"):
+        root_checks.check_paths({**good(), "srv/a/uc/x": file()}, [Path("/srv/a/uc")])
 
 
 def test_a_build_in_a_folder_of_a_common_name_is_no_mishap() -> None:

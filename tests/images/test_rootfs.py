@@ -8,8 +8,9 @@ import pytest
 
 from images.images_support import elf_file, write_files
 from undercroft_appliance.sandbox.process import USERS as SANDBOX_USERS
+from undercroft_images.components import Component
 from undercroft_images.errors import ImageError
-from undercroft_images.ingredients import Component, Ingredients, Item, follow
+from undercroft_images.ingredients import Ingredients, Item, follow
 from undercroft_images.kernel import COMMAND_LINE
 from undercroft_images.native import INTERPRETER, LOADER, library_closure
 from undercroft_images.rootfs import EXECUTABLES, MOUNT_POINTS, USERS, accounts
@@ -25,7 +26,7 @@ def stock(place: Path, files: dict[str, bytes], links: dict[str, str] | None = N
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).symlink_to(target)
     debian = {name: Item(_SOME, name, place / name) for name in files | (links or {})}
-    return Ingredients(debian, {}, {}, _OTHER, ())
+    return Ingredients(debian, {}, {}, _OTHER)
 
 
 def test_the_users_are_those_that_the_appliance_becomes() -> None:

@@ -13,6 +13,7 @@ from undercroft_images import manifest
 from undercroft_images.builder import Builder
 from undercroft_images.errors import ImageError
 from undercroft_images.secure_boot import read_signature, sign_boot, signed
+from undercroft_images.sources import Sources
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 CONTENT = hashlib.shake_256(b"a boot image").digest(100_000)
@@ -101,7 +102,7 @@ def test_the_key_is_in_no_argument_and_in_no_output(image: Path, key: Path, tmp_
 def test_mishap_a_boot_image_that_is_not_the_one_that_was_built_is_not_signed(
     image: Path, key: Path, tmp_path: Path
 ) -> None:
-    manifest.write(tmp_path, FIRMWARE)
+    manifest.write(tmp_path, FIRMWARE, Sources(None))
     image.write_bytes(CONTENT[:-1] + b"!")
     with pytest.raises(ImageError, match=r"not what SHA256SUMS says: boot\.img"):
         sign_boot(Builder(tmp_path), tmp_path, key)

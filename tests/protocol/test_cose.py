@@ -12,6 +12,7 @@ from pycose.messages import Sign1Message
 
 import message_examples as examples
 from undercroft_protocol import cbor, cose
+from undercroft_protocol.codec import to_plain
 from undercroft_protocol.errors import CoseError, ProtocolError, SignatureError
 from undercroft_protocol.messages import (
     BatchRequest,
@@ -29,7 +30,6 @@ from undercroft_protocol.messages import (
     seal_request,
     sign_statement,
 )
-from undercroft_protocol.messages.codec import to_plain
 
 KEY = examples.test_key(0x11)
 PUBLIC = bytes(KEY.verify_key)

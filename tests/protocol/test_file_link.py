@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import FolderError, FolderFileError, LinkError, LinkTimeoutError
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.file_link import FileLink
 from undercroft_protocol.link_folder import LinkFolder, Name, parse_name
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
 
 
 class Clock:

@@ -14,6 +14,7 @@ import pytest
 import message_examples as examples
 from undercroft_protocol import cbor
 from undercroft_protocol.bitcoin.network import Network
+from undercroft_protocol.codec import fields_of, from_plain, to_plain
 from undercroft_protocol.errors import CborError, MessageError, ProtocolError
 from undercroft_protocol.messages import (
     Change,
@@ -24,9 +25,8 @@ from undercroft_protocol.messages import (
     Value,
     Verdict,
     grouped_code,
-    policy_from_toml,
 )
-from undercroft_protocol.messages.codec import fields_of, from_plain, to_plain
+from undercroft_protocol.messages.policy_text import policy_from_toml
 from undercroft_protocol.messages.replies import REPLIES
 from undercroft_protocol.messages.requests import REQUESTS
 from undercroft_protocol.messages.statements import STATEMENTS
@@ -126,7 +126,7 @@ def test_attack_a_truncated_message_is_refused_at_every_byte(name: str) -> None:
 
 def test_messages_are_immutable() -> None:
     change = Change(0, 1)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         change.index = 1  # type: ignore[misc]
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import message_examples as examples
+from undercroft_protocol.codec import fields_of
 from undercroft_protocol.messages import Anomaly, Hours, Policy, Window, changed, loosened
-from undercroft_protocol.messages.codec import fields_of
 from undercroft_protocol.messages.policy import DAY_MINUTES
 from undercroft_protocol.messages.policy_change import ANOMALY, NAMING, RULES, WINDOW
 

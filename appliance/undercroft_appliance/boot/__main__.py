@@ -18,7 +18,7 @@ from ..errors import ApplianceError, BootError
 from ..firmware import firmware_hash
 from ..sandbox.process import SWITCH_OFF
 from ..supervisor import Settings, supervise
-from . import files, gadget, kernel_probes, probes, processes, root_probes
+from . import files, gadget, kernel_probes, probes, processes, root_probes, usb
 from .board import Board
 from .journal import Journal
 from .kernel_calls import power_off
@@ -65,13 +65,13 @@ def _run(journal: Journal) -> None:
     journal.say(f"undercroft: line {settings.line}, terminal {settings.terminal}, camera {settings.camera}")
     # A console of the kernel's own can do more than a line.
     os.environ["TERM"] = "linux" if settings.terminal.startswith("/dev/tty1") else "dumb"
-    # What the processes say goes where nobody types.
+    # What the supervisor says, for the processes too, goes where nobody types.
     _redirect(board.log)
     # The leader of a session gets the owner's Ctrl-C.
     os.setsid()
 
     def started(pids: Mapping[str, int]) -> None:
-        _check(journal, processes.seen(pids))
+        _check(journal, (*processes.seen(pids), usb.refuse_newcomers()))
         journal.note("undercroft: ready")
 
     code = supervise(settings, keeps=frozenset({SWITCH_OFF}), started=started)
@@ -96,7 +96,7 @@ def _settings(board: Board, firmware: bytes) -> Settings:
     terminal = _present(board.terminals)
     if line is None or terminal is None:
         raise BootError(f"{board.line} or {' and '.join(board.terminals)} is not there")
-    camera = board.camera if Path(board.camera).exists() else None
+    camera = board.camera if usb.wait_for(Path(board.camera)) else None
     return Settings(
         line=line,
         terminal=terminal,

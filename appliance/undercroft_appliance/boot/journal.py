@@ -9,6 +9,7 @@ import select
 from pathlib import Path
 from typing import Final
 
+from ..consoles import silence
 from .probes import Finding
 
 CONSOLE: Final = Path("/dev/console")
@@ -25,8 +26,10 @@ class Journal:
         self._log: int | None = None
 
     def keep(self, log: Path) -> None:
-        """Write to this log as well."""
+        """Write to this log as well; where it is a console, what is typed there is not shown."""
         self._log = _opened(log)
+        if self._log is not None and os.isatty(self._log):
+            silence(self._log)
 
     def say(self, line: str) -> None:
         """Write a line to both."""

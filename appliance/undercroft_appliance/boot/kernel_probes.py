@@ -82,6 +82,18 @@ def _interfaces() -> str:
     return " ".join(sorted(path.name for path in Path("/sys/class/net").iterdir()))
 
 
+def _input_handlers() -> str:
+    """Who gets what is pressed on a keyboard."""
+    lines = Path("/proc/bus/input/handlers").read_text(encoding="ascii").splitlines()
+    return " ".join(sorted(part.removeprefix("Name=") for line in lines for part in line.split() if "Name=" in part))
+
+
+def _command_line() -> str:
+    """What it says of random numbers and of the order of memory: none of it is asked for anywhere else."""
+    words = Path("/proc/cmdline").read_text(encoding="ascii").split()
+    return " ".join(word for word in words if word.startswith(("random.", "page_alloc.")))
+
+
 def _secret_memory() -> str:
     descriptor = _libc.syscall(ctypes.c_long(_MEMFD_SECRET), ctypes.c_uint(0))
     if descriptor < 0:
@@ -120,7 +132,7 @@ _CALLS: Final = {
     "userfaultfd": 282, "kexec_file_load": 294, "io_uring_setup": 425,
 }  # fmt: skip
 _ABSENT: Final = (
-    "/dev/fuse", "/dev/kvm", "/dev/loop-control", "/dev/mem", "/dev/net/tun", "/dev/port", "/dev/ptmx",
+    "/dev/fuse", "/dev/input", "/dev/kvm", "/dev/loop-control", "/dev/mem", "/dev/net/tun", "/dev/port", "/dev/ptmx",
     "/dev/rfkill", "/dev/snapshot", "/dev/uhid", "/dev/uinput",
     "/proc/bus/usb", "/proc/config.gz", "/proc/kallsyms", "/proc/kcore", "/proc/kpageflags", "/proc/modules",
     "/proc/net/packet", "/proc/net/tcp", "/proc/net/udp", "/proc/partitions", "/proc/self/pagemap", "/proc/swaps",
@@ -144,6 +156,8 @@ MISSING_PARTS: Final = (
     Probe("unshare: a user namespace", "EINVAL", _call(97, _NEW_USER)),
     Probe("file systems on a disk", MISSING, _on_disk_kinds),
     Probe("network interfaces", "lo", _interfaces),
+    # The consoles alone: nobody reads keys past the console that they are meant for.
+    Probe("who gets the keys of keyboards", "kbd", _input_handlers),
 )
 WALLS: Final = (
     Probe("memfd_secret", WORKS, _secret_memory),
@@ -152,6 +166,8 @@ WALLS: Final = (
     Probe("lockdown: take it back", "EPERM", _write("/sys/kernel/security/lockdown", "none")),
     Probe("security modules", "capability,landlock,lockdown,yama", _lsm),
     Probe("memory that is given out or back", "stack:all(zero), heap alloc:on, heap free:on", _wiping),
+    Probe("command line", "random.trust_bootloader=off page_alloc.shuffle=1", _command_line),
+    Probe("memory is given out in no order", "Y", _text("/sys/module/page_alloc/parameters/shuffle")),
     *(Probe(f"setting: {name}", value, _text(f"/proc/sys/{name}")) for name, value in _SETTINGS.items()),
     Probe("ptrace: allow it again", "EINVAL", _write("/proc/sys/kernel/yama/ptrace_scope", "0")),
     Probe("ptrace: be traced", "EPERM", _call(117, _TRACE_ME, 0, 0, 0)),

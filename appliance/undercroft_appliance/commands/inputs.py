@@ -16,8 +16,9 @@ from undercroft_protocol.bitcoin.descriptor import QuorumDescriptor, descriptor_
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.bitcoin.psbt_records import MAGIC as PSBT_MAGIC
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages import Policy, Quorum, policy_from_toml
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.messages import Policy, Quorum
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 _STDIN: Final = "-"
 _DESCRIPTOR_BEGINS: Final = "wsh("

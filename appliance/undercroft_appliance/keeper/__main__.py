@@ -55,13 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handover.leave(options.handover_fd, _serve(options))
     except SelfTestError as error:
         # What failed is no secret, and whoever holds the appliance must know it.
-        sys.stderr.write(f"keeper: {error}\n")
+        sys.stderr.write(f"{error}\n")
         return 1
     except ChannelError as error:
-        sys.stderr.write(f"keeper: {error}\n")
+        sys.stderr.write(f"{error}\n")
         return OTHER_GONE
     except Exception as error:
-        sys.stderr.write(f"keeper: ended by {type(error).__name__}\n")
+        sys.stderr.write(f"ended by {type(error).__name__}\n")
         return 1
     return HANDED_OVER
 
@@ -116,7 +116,7 @@ def _firmware_hash(text: str) -> bytes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="keeper", description=__doc__)
+    parser = argparse.ArgumentParser(prog="keeper", description=__doc__, allow_abbrev=False)
     parser.add_argument("--port-fd", type=int, required=True)
     parser.add_argument("--panel-fd", type=int, required=True)
     parser.add_argument("--tty-fd", type=int, required=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.messages import BatchRequest, Policy
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
 
 from .refusals import PSBT_MALFORMED, TOO_MANY_INPUTS, Refusal
 

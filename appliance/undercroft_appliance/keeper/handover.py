@@ -13,9 +13,9 @@ from typing import Annotated, Final
 
 from undercroft_appliance.errors import ChannelError
 from undercroft_protocol import cbor
+from undercroft_protocol.codec import Value, from_plain
 from undercroft_protocol.errors import ProtocolError
-from undercroft_protocol.messages.codec import Value, from_plain
-from undercroft_protocol.messages.fields import Bytes32, Range, Sats, SignedObject, Size, UInt32
+from undercroft_protocol.fields import Bytes32, Range, Sats, SignedObject, Size, UInt32
 
 from .ledger import Entry, Ledger
 

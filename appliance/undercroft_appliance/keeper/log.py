@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from undercroft_protocol.bitcoin.hashes import sha256
+from undercroft_protocol.fields import Bytes32, Size, UInt32
 from undercroft_protocol.messages import FIRST_HEAD, ExactFacts, LogEntry, Value, broken_into
-from undercroft_protocol.messages.fields import Bytes32, Size, UInt32
 
 from .clock import Clock
 from .keys import LogSealer

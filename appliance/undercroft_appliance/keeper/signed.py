@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, NamedTuple
 
-from undercroft_protocol.messages.codec import Value
-from undercroft_protocol.messages.fields import Bytes32, KeyIndex, Name, PositiveSats, Sats, Script, Size, UInt32
+from undercroft_protocol.codec import Value
+from undercroft_protocol.fields import Bytes32, KeyIndex, Name, PositiveSats, Sats, Script, Size, UInt32
 
 from .proven import ProvenTransaction
 

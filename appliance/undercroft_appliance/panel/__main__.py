@@ -17,7 +17,7 @@ from .terminal import Terminal
 
 def main() -> int:
     """Run the panel on the descriptors it was given; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="undercroft-appliance-panel")
+    parser = argparse.ArgumentParser(prog="undercroft-appliance-panel", allow_abbrev=False)
     parser.add_argument("--keeper-fd", type=int, required=True)
     parser.add_argument("--tty-fd", type=int, required=True)
     options = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> int:
     except ChannelError:
         return OTHER_GONE
     except ApplianceError as error:
-        print(f"undercroft-appliance panel: error [{error.code}]: {error}", file=sys.stderr)
+        print(f"error [{error.code}]: {error}", file=sys.stderr)
         return 1
 
 

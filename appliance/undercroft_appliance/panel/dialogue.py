@@ -6,7 +6,7 @@ import selectors
 from collections import deque
 from typing import Final, NoReturn
 
-from undercroft_protocol.messages.codec import Value
+from undercroft_protocol.codec import Value
 
 from ..channel import Channel
 from ..errors import ChannelError

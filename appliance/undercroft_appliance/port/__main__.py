@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 from undercroft_protocol.errors import LinkError
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 from undercroft_protocol.serial.tty import HandedTty
 
 from ..channel import Channel
@@ -26,7 +26,7 @@ MOST_MEMORY_BYTES: Final = 256 * 1024 * 1024
 
 def main() -> int:
     """Run the port on the descriptors it was given; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="undercroft-appliance-port")
+    parser = argparse.ArgumentParser(prog="undercroft-appliance-port", allow_abbrev=False)
     parser.add_argument("--keeper-fd", type=int, required=True)
     parser.add_argument("--line-fd", type=int)
     parser.add_argument("--camera-fd", type=int)
@@ -63,7 +63,7 @@ def _opened(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[Ca
 
 
 def _say(text: str) -> None:
-    print(f"undercroft-appliance port: {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from typing import Final, Protocol, TypeAlias
 
 from undercroft_protocol.errors import LinkError
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.serial.link import SerialLink
 
 from ..internal import Inbound, Way
 

@@ -18,6 +18,7 @@ from undercroft_protocol.qr.collector import Collector
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.eye.zxing import ZxingEye
 from undercroft_protocol.qr.link import QrLink, QrSettings
+from undercroft_protocol.qr.screen.cells import CellScreen
 from undercroft_protocol.qr.screen.terminal import TerminalScreen
 from undercroft_protocol.qr.sheet import largest_version, tight_picture
 from undercroft_protocol.qr.sources import source_of
@@ -55,15 +56,16 @@ class Codes:
 
     @classmethod
     @contextlib.contextmanager
-    def over(cls, camera: int, terminal: int, say: Say) -> Iterator[Self]:
-        """Start with the camera and the terminal of these descriptors, which are closed at the end; draw and read once,
-        so that nothing is left to load behind the walls. Raises CameraError, ScreenError, ConfigurationError.
+    def over(cls, camera: int, codes: int, say: Say) -> Iterator[Self]:
+        """Start with the camera and with the terminal or the cells of a console behind these descriptors, which are
+        closed at the end; draw and read once, so that nothing is left to load behind the walls. Raises CameraError,
+        ScreenError, ConfigurationError.
         """
         _try_out()
         with contextlib.ExitStack() as stack:
-            screen = TerminalScreen(terminal, close_fd=True)
+            screen = TerminalScreen(codes, close_fd=True) if os.isatty(codes) else CellScreen(codes)
             stack.callback(screen.close)
-            settings = QrSettings(version=_version_for(terminal))
+            settings = QrSettings(version=_version_for(*screen.room()))
             eye = PatientEye(ZxingEye(), clock=time.monotonic, effort=time.thread_time)
             link = QrLink(
                 camera_over(camera), screen, eye, settings=settings, clock=time.monotonic, entropy=os.urandom,
@@ -165,14 +167,12 @@ def _payload(data: bytes, way: int) -> Payload:
     return Payload(Format.BBQR if way == Way.BBQR else Format.UR, Kind.PSBT, data)
 
 
-def _version_for(terminal: int) -> int:
-    """The version of codes for this terminal. Raises ConfigurationError for one that is too small for any."""
-    columns, rows = os.get_terminal_size(terminal)
+def _version_for(columns: int, rows: int) -> int:
+    """The version of codes for this room. Raises ConfigurationError where it is too small for any."""
     largest = largest_version(1, columns, 2 * rows) or 0
     if largest < _LEAST_VERSION:
         raise ConfigurationError(
-            f"the terminal {os.ttyname(terminal)} has {columns} columns and {rows} rows, too few for codes; "
-            "105 and 53 are enough"
+            f"the terminal for codes has {columns} columns and {rows} rows, too few; 105 and 53 are enough"
         )
     return min(VERSION, largest)
 

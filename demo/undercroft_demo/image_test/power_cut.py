@@ -1,29 +1,40 @@
-"""A power cut in the middle of a batch: the appliance has all of it, and no answer of it has left."""
+"""A power cut in the middle of a batch: the appliance has confirmed all of it, and no byte of an answer has left."""
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 from undercroft_host.gateway.rpc import amount_to_sats
 
 from ..node import PAYER
 from ..operator import Outcome
-from ..stage import APPLIANCE_END, HOST_END, Stage
+from ..stage import Stage
 from ..story import CONFIRMATIONS, StoryError
+from .exchange import Watch
 
 PAYEES: Final = 90
 AMOUNT_SATS: Final = 700_000
-_STILL_SECONDS: Final = 0.25
-"""So long nothing of the request came any more: the appliance is at work on it."""
-_LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.05
 _SENDING_SECONDS: Final = 300.0
 _MOST: Final = 0.95
 """Of what another appliance got: the same batch, in a message of its own."""
+_PART: Final = 1 / 3
+"""Of the time that the other appliance needed, the power is cut after so much."""
 _SILENT: Final = 7
 """The command's exit code when an appliance does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A payment as an appliance got it: bytes of the request, and seconds from its confirmation to the reply."""
+
+    request_bytes: int
+    signing_seconds: float
 
 
 def orders(stage: Stage, accounts: tuple[str, ...]) -> dict[str, int]:
@@ -41,47 +52,60 @@ def orders(stage: Stage, accounts: tuple[str, ...]) -> dict[str, int]:
     return amounts
 
 
-def send_to_first(stage: Stage, name: str, number: str) -> int:
-    """Send a payment to an appliance that signs it; the bytes that went there."""
-    sent = stage.recorded(name, HOST_END)
-    before = _size(sent)
-    stage.operator("payment", "send", number, "--to", name)
-    return _size(sent) - before
-
-
-def cut_while_it_judges(stage: Stage, name: str, number: str, whole: int) -> None:
-    """Send a payment and pull the plug when all of it, about ``whole`` bytes, has arrived.
-
-    Raises StoryError when the appliance was faster.
-    """
-    sent, answered = (stage.recorded(name, end) for end in (HOST_END, APPLIANCE_END))
-    enough = _size(sent) + whole * _MOST
-    with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(
-            stage.operator.run, "payment", "send", number, "--to", name, expect=(_SILENT,), timeout=_SENDING_SECONDS
-        )
-        _wait_until_still(sent, enough, sending)
-        replied = _size(answered)
-        stage.sites[name].device.pull_plug()
-        # It answers in one piece: a line that is as still as that has none of it.
-        if _size(answered) != replied:
-            raise StoryError(f"{name} had begun to answer")
+def send_to_first(stage: Stage, name: str, number: str) -> Batch:
+    """Send a payment to an appliance that signs it. Raises StoryError when it is not seen at work."""
+    with _sending(stage, name, number) as (sending, watch):
+        begun: dict[tuple[int, int], float] = {}
+        ended: dict[tuple[int, int], float] = {}
+        while True:
+            is_over = sending.done()
+            seen = watch.seen()
+            if seen.asked is not None and (seen.is_at_work or seen.is_answered):
+                (begun if seen.is_at_work else ended).setdefault(seen.asked, time.monotonic())
+            if is_over:
+                break
+            time.sleep(_LOOK_SECONDS)
         sending.result()
+    # The host asks other things around it, in a few bytes.
+    batch = max(ended, key=lambda asked: asked[1], default=(0, 0))
+    if batch not in begun:
+        raise StoryError(f"{name} was not seen at work")
+    return Batch(batch[1], ended[batch] - begun[batch])
 
 
-def _wait_until_still(path: Path, enough: float, sending: Future[Outcome]) -> None:
-    size, changed = _size(path), time.monotonic()
-    while size < enough or time.monotonic() - changed < _STILL_SECONDS:
-        if sending.done():
-            sending.result()
-            raise StoryError("it was over before the power was cut")
-        time.sleep(_LOOK_SECONDS)
-        if (now := _size(path)) != size:
-            size, changed = now, time.monotonic()
+def cut_while_it_signs(stage: Stage, name: str, number: str, batch: Batch) -> float:
+    """Send the payment to another appliance, and pull its plug while it signs; after how many seconds.
+
+    Raises StoryError when its answer had begun.
+    """
+    with _sending(stage, name, number, expect=(_SILENT,)) as (sending, watch):
+        while True:
+            seen = watch.seen()
+            if seen.is_at_work and seen.asked is not None and seen.asked[1] >= _MOST * batch.request_bytes:
+                break
+            if sending.done():
+                sending.result()
+                raise StoryError("it was over before the power was cut")
+            time.sleep(_LOOK_SECONDS)
+        begun = time.monotonic()
+        time.sleep(batch.signing_seconds * _PART)
+        stage.sites[name].device.pull_plug()
+        seconds = time.monotonic() - begun
+        sending.result()
+    # What had left it before the cut is in the recording by now, and it is no reply.
+    if not watch.seen().is_at_work:
+        raise StoryError(f"{name} had begun to answer")
+    return seconds
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
+@contextlib.contextmanager
+def _sending(
+    stage: Stage, name: str, number: str, expect: Collection[int] = (0,)
+) -> Iterator[tuple[Future[Outcome], Watch]]:
+    watch = Watch.begun(stage, name)
+    with ThreadPoolExecutor(1) as pool:
+        words = ("payment", "send", number, "--to", name)
+        yield pool.submit(stage.operator.run, *words, expect=expect, timeout=_SENDING_SECONDS), watch
 
 
 def check_paid_once(stage: Stage, number: str, amounts: dict[str, int]) -> dict[str, Any]:

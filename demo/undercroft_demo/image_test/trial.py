@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from ..machine import MEMORY_MIB, Machine
-from ..ram_dump import Expect, dump, scan_file
+from ..ram_dump import Expect, Findings, dump, scan_file
 from ..stage import PEOPLE, Stage
 from ..story import CUSTOMERS, Story, StoryError
 from ..telling import Telling
-from . import power_cut
+from . import abandoned, power_cut
 from .derailed import derail_kernel, derail_program
 from .memory import secrets_of
 from .probe_table import faults, findings, rows
+from .refused import line_was_opened, refusals
 
 FUNDS_SATS: Final = 90_000_000
 _END_SECONDS: Final = 120.0
@@ -34,19 +35,24 @@ class Trial:
         self.story = Story(stage, telling)
         self.seconds: dict[str, float] = {}
         self.seen: dict[str, Any] = {}
+        self._dump = stage.directory / "ram.elf"
 
     def run(self) -> dict[str, Any]:
         """All chapters; returns what was measured and counted."""
-        for name, chapter in {
-            "probes": self.the_probes,
-            "payment": self.a_payment,
-            "power_cut": self.a_power_cut,
-            "memory": self.the_memory,
-            "ends": self.the_ends,
-        }.items():
-            began = time.monotonic()
-            chapter()
-            self.seconds[name] = round(time.monotonic() - began, 1)
+        with ThreadPoolExecutor(1) as pool:
+            # These start beside the payment, in which one appliance at a time is at work.
+            refusing = pool.submit(refusals, self.stage.directory / "refused")
+            for name, chapter in {
+                "probes": self.the_probes,
+                "payment": self.a_payment,
+                "power_cut": self.a_power_cut,
+                "memory": self.the_memory,
+                "refused": lambda: self.the_refused(refusing.result()),
+                "ends": self.the_ends,
+            }.items():
+                began = time.monotonic()
+                chapter()
+                self.seconds[name] = round(time.monotonic() - began, 1)
         return {
             "appliances": len(self.stage.sites),
             "start_seconds": round(self.stage.start_seconds, 1),
@@ -103,10 +109,14 @@ class Trial:
         payment = self.operator("payment", "build", "--feerate", "5")
         number = str(payment["id"])
         self.tell.say(f"transaction {payment['txid']}: {len(payment['inputs'])} inputs, {len(amounts)} payees")
-        size = power_cut.send_to_first(self.stage, "alice", number)
-        self.tell.say(f"alice got {size} bytes and signed")
-        power_cut.cut_while_it_judges(self.stage, "bob", number, size)
-        self.tell.shown("bob had all of it and was at work: its emulator was killed, and the host says: silent")
+        batch = power_cut.send_to_first(self.stage, "alice", number)
+        self.tell.say(f"alice got {batch.request_bytes} bytes, and answered {batch.signing_seconds:.1f} s later")
+        seconds = power_cut.cut_while_it_signs(self.stage, "bob", number, batch)
+        self.tell.shown(
+            f"bob confirmed all of it; {seconds:.1f} s later, no byte of an answer out, its emulator was killed; "
+            "the host says: silent"
+        )
+        self.seen["cut"] = {"after_seconds": round(seconds, 1), "other_seconds": round(batch.signing_seconds, 1)}
         self.stage.switch_on("bob")
         state = self.operator("appliance", "show", "bob")["state"]
         self._check(state == "empty", f"bob is {state}")
@@ -130,10 +140,16 @@ class Trial:
         self._empties("carol", lambda: self.operator("appliance", "lock", "carol"))
         self._scan("carol", "locked", Expect.NOTHING)
         self._scan("alice", "armed, after two batches", Expect.KEPT)
+        self._abandoned("carol")
         # Attack: whoever presses a reset button looks at what memory still holds.
         alice = self.machine("alice")
         alice.control.ask("set-action", reboot="reset")
+        # Carol's is needed once more, and two start in the time of one.
+        carol = self.stage.sites["carol"]
+        before = carol.owner.mark()
+        carol.device.power_on()
         self._empties("alice", lambda: alice.control.ask("system_reset"))
+        carol.wait_until_ready(since=before)
         alice.control.ask("set-action", reboot="shutdown")
         self._scan("alice", "reset while it was armed", Expect.NOTHING)
         bob = self.machine("bob")
@@ -143,18 +159,43 @@ class Trial:
         self._scan("bob", "switched off by its owner while it was armed", Expect.NOTHING)
         bob.pull_plug()
 
+    def _abandoned(self, name: str) -> None:
+        """Half a passphrase is typed at an empty appliance, twice; it is off afterwards."""
+        # Attack: what an owner typed and never sent is read out of the terminal's buffers, after a lock or the end.
+        machine = self.machine(name)
+        with abandoned.half_typed(self.stage, name, machine, self._dump) as copies:
+            self.tell.say(f"{name}: half a passphrase is typed, and no Enter; it is found in RAM, copies: {copies}")
+        abandoned.locked(self.stage, name)
+        self._gone(name, "half a passphrase typed, then locked by the host")
+        with abandoned.half_typed(self.stage, name, machine, self._dump):
+            machine.keep_when_off()
+            machine.press_ctrl_c()
+            machine.wait_until_off()
+        self._gone(name, "half a passphrase typed, then switched off by its owner")
+        machine.pull_plug()
+
+    def _gone(self, name: str, when: str) -> None:
+        found = abandoned.search(self.machine(name), self._dump)
+        self._report(name, when, "the half, and its first characters", found)
+        self._count(name, when, 1, found)
+
     def _scan(self, name: str, when: str, expect: Expect) -> None:
         secrets = secrets_of(self.stage, name)
-        place = self.stage.directory / "ram.elf"
-        dump(self.machine(name), place)
-        found = scan_file(place, secrets, expect=expect)
+        dump(self.machine(name), self._dump)
+        found = scan_file(self._dump, secrets, expect=expect)
+        self._report(name, when, f"{len(secrets)} secrets in all their forms", found)
+        self._count(name, when, len(secrets), found)
+
+    def _report(self, name: str, when: str, what: str, found: Findings) -> None:
         if found.wrong:
-            raise StoryError(f"{name}, {when}, see {place}: {'; '.join(found.wrong)}")
-        place.unlink()
+            raise StoryError(f"{name}, {when}, see {self._dump}: {'; '.join(found.wrong)}")
+        self._dump.unlink()
         where = f"{len(found.copies)} copies, the kept keys in their guarded slots" if found.copies else "nothing"
-        self.tell.shown(f"{name}, {when}: {len(secrets)} secrets in all their forms: {where}")
+        self.tell.shown(f"{name}, {when}: {what}: {where}")
+
+    def _count(self, name: str, when: str, secrets: int, found: Findings) -> None:
         self.seen["dumps"].append(
-            {"appliance": name, "when": when, "secrets": len(secrets), "copies": len(found.copies),
+            {"appliance": name, "when": when, "secrets": secrets, "copies": len(found.copies),
              "bytes": found.read_bytes}
         )  # fmt: skip
 
@@ -166,6 +207,16 @@ class Trial:
         site.wait_until_ready(since=before)
 
     # --- f -----------------------------------------------------------------------------------------------------
+
+    def the_refused(self, said: Mapping[str, str]) -> None:
+        self.tell.chapter("Where the image does not start: mainnet in an emulator, a board that it is not made for")
+        # The same register of a machine whose line is in use: it can tell.
+        self._check(line_was_opened(self.machine("alice").control), "the line of alice seems never to have been opened")
+        for line in said.values():
+            self.tell.shown(f"on its screen: {line!r}; its line was never opened, and it is off")
+        self.seen["refused"] = sorted(said)
+
+    # --- g -----------------------------------------------------------------------------------------------------
 
     def the_ends(self) -> None:
         self.tell.chapter("Whatever dies, its end is power-off")

@@ -24,8 +24,8 @@ from undercroft_protocol.messages import (
     grouped_code,
     loosened,
     open_statement,
-    policy_from_toml,
 )
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 from ..clock import Clock
 from ..errors import ApplianceState, Conflict, IntegrityAlarm, NotFound, PolicyInvalid

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 from undercroft_protocol.bitcoin.hashes import sha256
+from undercroft_protocol.codec import Value, fields_of
 from undercroft_protocol.errors import MessageError
-from undercroft_protocol.messages.codec import Value, fields_of
-from undercroft_protocol.messages.fields import PositiveSats, Range, Size
+from undercroft_protocol.fields import PositiveSats, Range, Size
 
 from ..errors import ConfigurationProblem, NotFound
 

@@ -1,5 +1,6 @@
 """Every message and value of the protocol, immutable and typed, with one encoding each."""
 
+from ..codec import Value
 from .batch import (
     HELD,
     REFUSED,
@@ -11,7 +12,6 @@ from .batch import (
     TransactionRequest,
     Verdict,
 )
-from .codec import Value
 from .envelope import Envelope
 from .log import FIRST_HEAD, LOG_START, ExactFacts, LogEnd, LogEntry, LogGap, broken_into, follow
 from .log_file import LogFile
@@ -26,7 +26,6 @@ from .policy import (
     Window,
 )
 from .policy_change import changed, loosened, loosens_window
-from .policy_text import policy_from_toml
 from .quorum import Owner, Quorum, grouped_code
 from .replies import (
     ARMED,
@@ -142,7 +141,6 @@ __all__ = [
     "open_reply",
     "open_request",
     "open_statement",
-    "policy_from_toml",
     "possession_digest",
     "request_kind",
     "seal_reply",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .fields import (
+from ..fields import (
     Branch,
     Bytes16,
     Bytes32,

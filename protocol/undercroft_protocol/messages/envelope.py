@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
-from .codec import Value
-from .fields import Bytes4, Bytes16, Bytes24, Bytes32, Range, SealedSeed, UInt32, XpubBytes
+from ..codec import Value
+from ..fields import Bytes4, Bytes16, Bytes24, Bytes32, Range, SealedSeed, UInt32, XpubBytes
 
 ENVELOPE_VERSION: Final = 1
 _DOMAIN: Final = b"undercroft/1/envelope"
@@ -34,5 +33,5 @@ class Envelope(Value):
 
     def associated_data(self) -> bytes:
         """The bytes that the seal covers beside the seed: this envelope with a ciphertext of zeros."""
-        blank = dataclasses.replace(self, ciphertext=bytes(len(self.ciphertext)))
+        blank = replace(self, ciphertext=bytes(len(self.ciphertext)))
         return _DOMAIN + blank.to_bytes()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from ..bitcoin.hashes import sha256
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .fields import Bytes32, Line, Name, SealedFacts, Size, UInt32, UnixTime
+from ..fields import Bytes32, Line, Name, SealedFacts, Size, UInt32, UnixTime
 
 FIRST_HEAD: Final = bytes(32)
 """The head of a log without entries."""
@@ -43,7 +42,7 @@ class LogEntry(Value):
 
     def associated_data(self) -> bytes:
         """What the sealed part is bound to: this entry without it (number, head before, time, event, coarse facts)."""
-        return dataclasses.replace(self, sealed=None).to_bytes()
+        return replace(self, sealed=None).to_bytes()
 
 
 @dataclass(frozen=True, slots=True)

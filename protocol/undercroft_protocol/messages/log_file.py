@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .fields import Bytes32, SignedObject, Size
+from ..fields import Bytes32, SignedObject, Size
 from .log import LogEntry
 
 _LENGTH_BYTES: Final = 4

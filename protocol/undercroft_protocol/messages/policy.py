@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 from ..bitcoin.hashes import sha256
 from ..bitcoin.script import ScriptType, classify
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .fields import Bytes32, DescriptorText, Name, PositiveSats, Range, Script, Seconds, Size, UInt32
+from ..fields import Bytes32, DescriptorText, Name, PositiveSats, Range, Script, Seconds, Size, UInt32
 
 MIN_WINDOW_SECONDS: Final = 60
 APPROVALS_NEEDED: Final = 2

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from .codec import fields_of
+from ..codec import fields_of
 from .policy import ANSWERS, DAY_MINUTES, Anomaly, Hours, Policy, Window
 
 Tighter: TypeAlias = Callable[[Any, Any], bool]

@@ -10,8 +10,8 @@ from typing import Any
 from ..bitcoin.address import parse_address
 from ..bitcoin.descriptor import QuorumDescriptor
 from ..bitcoin.network import Network
+from ..codec import fields_of
 from ..errors import AddressError, MessageError, ProtocolError
-from .codec import fields_of
 from .policy import Anomaly, Hours, Policy, Window
 
 

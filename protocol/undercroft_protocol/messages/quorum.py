@@ -9,9 +9,9 @@ from ..bitcoin.descriptor import CosignerKey, QuorumDescriptor, account_path
 from ..bitcoin.extended_key import ExtendedPublicKey
 from ..bitcoin.hashes import sha256
 from ..bitcoin.network import Network
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .fields import Bytes4, Bytes32, Name, Size, UInt16, UnixTime, XpubBytes
+from ..fields import Bytes4, Bytes32, Name, Size, UInt16, UnixTime, XpubBytes
 
 THRESHOLD: Final = 2
 OWNERS: Final = 3

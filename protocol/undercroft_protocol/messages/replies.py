@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from ..codec import Value
+from ..fields import Bytes16, Bytes32, Line, Name, SignedObject, Size, UInt32
 from .batch import Verdict
-from .codec import Value
-from .fields import Bytes16, Bytes32, Line, Name, SignedObject, Size, UInt32
 from .log import LogEntry
 
 EMPTY: Final = "empty"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..codec import Value
+from ..fields import Bytes16, Bytes32, Name, SignedObject, Size, UInt32, UnixTime
 from .batch import BatchRequest
-from .codec import Value
 from .envelope import Envelope
-from .fields import Bytes16, Bytes32, Name, SignedObject, Size, UInt32, UnixTime
 from .policy import Policy
 from .quorum import Quorum
 

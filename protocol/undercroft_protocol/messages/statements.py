@@ -8,10 +8,9 @@ from typing import Annotated, TypeVar
 
 from .. import cose
 from ..bitcoin.hashes import tagged_hash
+from ..codec import Value
 from ..errors import MessageError
-from .codec import Value
-from .envelope import Envelope
-from .fields import (
+from ..fields import (
     Bytes4,
     Bytes16,
     Bytes32,
@@ -29,6 +28,7 @@ from .fields import (
     UnixTime,
     XpubBytes,
 )
+from .envelope import Envelope
 
 S = TypeVar("S", bound=Value)
 

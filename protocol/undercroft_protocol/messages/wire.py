@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from .. import cbor, cose
 from ..bitcoin.hashes import sha256
+from ..codec import Value, from_plain, to_plain
 from ..errors import CoseError, MessageError
-from .codec import Value, from_plain, to_plain
 from .replies import REPLIES, ReplyHeader
 from .requests import REQUESTS, RequestHeader
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import CameraError, LinkError, LinkTimeoutError
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.link import ClosingLink, Progress
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
 
 from .camera import Camera
 from .eye import Eye

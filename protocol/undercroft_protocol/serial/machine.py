@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undercroft_protocol.errors import LinkDeadError, LinkError
 from undercroft_protocol.link import Progress
@@ -245,7 +244,7 @@ class LinkMachine:
         if whole < 0:
             self._counters.malformed += 1
             return
-        frame = dataclasses.replace(frame, sequence=whole)
+        frame = replace(frame, sequence=whole)
         match frame.kind:
             case Kind.OPEN:
                 self._receiver.on_open(frame, self._clock())

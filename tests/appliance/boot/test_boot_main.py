@@ -35,6 +35,7 @@ class Machine:
         self.folder = folder
         self.findings = [Finding("lockdown", "on", "on")]
         self.seen = [Finding("process: keeper", "a", "a")]
+        self.usb = Finding("USB", "works", "works")
         self.code: int | BaseException = 0
         self.settings: Settings | None = None
         self.keeps: frozenset[int] = frozenset()
@@ -51,6 +52,10 @@ class Machine:
         if isinstance(self.code, BaseException):
             raise self.code
         return self.code
+
+    def refuse_newcomers(self) -> Finding:
+        self.done.append("refuse newcomers")
+        return self.usb
 
     def power_off(self) -> None:
         self.done.append("power off")
@@ -83,6 +88,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         "Board.found": lambda: board,
         "probes.run": lambda _: iter(made.findings),
         "processes.seen": lambda _: iter(made.seen),
+        "usb.refuse_newcomers": made.refuse_newcomers,
+        "usb.wait_for": Path.exists,
         "_redirect": made.does("redirect"),
         "supervise": made.supervise,
         "_end_all": made.does("end all"),
@@ -112,7 +119,9 @@ def test_whoever_is_not_the_first_process_changes_nothing() -> None:
 
 def test_a_start_makes_the_machine_ready_tries_it_and_supervises(machine: Machine) -> None:
     run(machine)
-    assert machine.done == ["mount", "seal", "redirect", "lead", "supervise", "end all", "power off"]
+    assert machine.done == [
+        "mount", "seal", "redirect", "lead", "supervise", "refuse newcomers", "end all", "power off"
+    ]  # fmt: skip
     assert machine.settings is not None
     assert (machine.settings.line, machine.settings.camera, machine.settings.codes) == (
         str(machine.folder / "line"), None, None,
@@ -139,6 +148,22 @@ def test_attack_a_process_that_lacks_a_wall_ends_the_start(machine: Machine) -> 
     run(machine)
     assert "undercroft: ready" not in machine.log
     assert "not what it must be: process: keeper" in machine.console
+
+
+def test_attack_a_machine_that_goes_on_to_let_keyboards_in_ends_the_start(machine: Machine) -> None:
+    machine.usb = Finding("USB", "works", "EACCES")
+    run(machine)
+    assert "undercroft: ready" not in machine.log
+    assert "not what it must be: USB" in machine.console
+
+
+def test_a_camera_that_is_there_comes_with_the_console_for_codes(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undercroft_appliance.boot.__main__.usb.wait_for", lambda _: True)
+    run(machine)
+    assert machine.settings is not None
+    assert (machine.settings.camera, machine.settings.codes) == ("/nowhere", "/nowhere")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,14 @@ def test_the_journal_tells_the_log_all_and_the_console_what_is_wrong(tmp_path: P
     journal.found(Finding("lockdown", "on", "off"))
     assert log.read_bytes() == b"undercroft: ready\r\nprobe\tlockdown\ton\ton\r\nprobe\tlockdown\ton\toff\r\n"
     assert console.read_bytes().endswith(b"\r\nprobe\tlockdown\ton\toff\r\n")
+
+
+def test_what_is_typed_at_the_log_is_not_shown(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    Journal(tmp_path / "nothing").keep(Path(os.ttyname(slave)))
+    assert not termios.tcgetattr(slave)[3] & (termios.ECHO | termios.ICANON)
+    os.close(master)
+    os.close(slave)
 
 
 def test_a_journal_without_any_screen_is_silent(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from undercroft_protocol.bitcoin.descriptor import CosignerKey, QuorumDescriptor
 from undercroft_protocol.bitcoin.extended_key import ExtendedPublicKey
 from undercroft_protocol.bitcoin.network import Network
 from undercroft_protocol.errors import MessageError
-from undercroft_protocol.messages import policy_from_toml
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 LISTED = tuple(sorted((script_of(1), script_of(2))))
 COLD_SEEDS = (0x51, 0x52, 0x53)

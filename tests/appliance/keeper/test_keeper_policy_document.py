@@ -14,7 +14,8 @@ from undercroft_appliance.keeper import refusals
 from undercroft_appliance.keeper.refusals import CODES
 from undercroft_appliance.keeper.sweep import check_sweep
 from undercroft_protocol.bitcoin.network import Network
-from undercroft_protocol.messages import Anomaly, Hours, Policy, Window, policy_from_toml
+from undercroft_protocol.messages import Anomaly, Hours, Policy, Window
+from undercroft_protocol.messages.policy_text import policy_from_toml
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 KEEPER: Final = REPOSITORY / "appliance" / "undercroft_appliance" / "keeper"

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from undercroft_appliance.channel import Channel
-from undercroft_protocol.messages.codec import Value
+from undercroft_protocol.codec import Value
 
 PATIENCE_SECONDS = 20.0
 IDLE = "undercroft> "

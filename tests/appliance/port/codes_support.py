@@ -20,7 +20,7 @@ import numpy as np
 
 from undercroft_demo.optics import Image, Optics, as_array, as_picture
 from undercroft_demo.terminal_picture import TerminalPicture
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.camera.y4m_stream import frame, header
 from undercroft_protocol.qr.collector import Collector
 from undercroft_protocol.qr.draw import draw

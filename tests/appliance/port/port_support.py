@@ -13,7 +13,7 @@ from pathlib import Path
 
 from undercroft_appliance.channel import Channel
 from undercroft_appliance.devices import Devices
-from undercroft_protocol.messages.codec import Value
+from undercroft_protocol.codec import Value
 from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE
 
 PATIENCE_SECONDS = 20.0

@@ -21,13 +21,13 @@ from undercroft_appliance.port import codes
 from undercroft_appliance.port.__main__ import MOST_MEMORY_BYTES
 from undercroft_appliance.port.relay import MAX_WAITING
 from undercroft_demo.cable import Cable
-from undercroft_protocol.messages.codec import Value
+from undercroft_protocol.codec import Value
 from undercroft_protocol.qr.camera.y4m_stream import header
 from undercroft_protocol.qr.eye import Sight
 from undercroft_protocol.qr.eye.zxing import ZxingEye
 from undercroft_protocol.qr.picture import Picture
 from undercroft_protocol.qr.stream import Format, Kind, Payload
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 MESSAGE = random.Random(4).randbytes(3000)
 UR_PSBT = Payload(Format.UR, Kind.PSBT, PSBT)

@@ -20,9 +20,9 @@ from undercroft_appliance.internal import Codes, Inbound, Notice, Outbound, Way
 from undercroft_appliance.port.carriers import MAX_CARRIED_BYTES
 from undercroft_appliance.port.relay import MAX_WAITING
 from undercroft_demo.cable import Cable
+from undercroft_protocol.codec import Value
 from undercroft_protocol.errors import LinkError
-from undercroft_protocol.messages.codec import Value
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 
 @pytest.fixture

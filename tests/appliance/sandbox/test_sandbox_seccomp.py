@@ -97,6 +97,27 @@ def test_only_requests_for_a_terminals_settings_are_allowed(machine: Machine) ->
         assert (call(code, machine, "ioctl", 0, tiocgwinsz, 1) == ALLOW) is (name in ("panel", "port"))
 
 
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    # <linux/vt.h>, <linux/kd.h>
+    [
+        ("VT_ACTIVATE", 0x5606), ("VT_WAITACTIVE", 0x5607), ("VT_SETMODE", 0x5602), ("VT_RELDISP", 0x5605),
+        ("VT_DISALLOCATE", 0x5608), ("VT_RESIZE", 0x5609), ("VT_LOCKSWITCH", 0x560B), ("VT_UNLOCKSWITCH", 0x560C),
+        ("VT_SETACTIVATE", 0x560F), ("KDSETMODE", 0x4B3A), ("KDSKBMODE", 0x4B45), ("KDSKBENT", 0x4B47),
+        ("KDSKBSENT", 0x4B49), ("KDSKBLED", 0x4B65), ("KDSETLED", 0x4B32), ("KDMKTONE", 0x4B30), ("PIO_FONT", 0x4B61),
+        ("PIO_CMAP", 0x4B71), ("PIO_UNIMAP", 0x4B67), ("KDFONTOP", 0x4B72), ("TIOCLINUX", 0x541C),
+        ("TIOCSTI", 0x5412), ("TIOCCONS", 0x541D), ("TIOCSETD", 0x5423), ("TIOCSWINSZ", 0x5414),
+    ],
+)  # fmt: skip
+def test_attack_no_process_gives_orders_to_a_console(machine: Machine, name: str, request_: int) -> None:
+    """To switch it, to change its keys or its letters, or to type there."""
+    for profile, rules in PROFILES.items():
+        assert call(assembled(rules, REFUSED, machine), machine, "ioctl", 4, request_, 2) == KILL_PROCESS, (
+            name,
+            profile,
+        )
+
+
 def test_only_the_port_takes_pictures_from_a_camera_that_streams_already(machine: Machine) -> None:
     streamon, set_format, request_buffers = 0x40045612, 0xC0D05605, 0xC0145608
     for name, rules in PROFILES.items():

@@ -224,9 +224,13 @@ def test_attack_half_a_passphrase_does_not_stay_in_the_kernels_buffer(
         owner.type_now(PASSPHRASE)
         raise SystemExit(0)
 
-    with pytest.raises(SystemExit):
-        read_passphrase(owner.tty, memory.take(64), leave)
-    assert bytes(handed_over) == PASSPHRASE
+    slot = memory.take(64)
+    # Often, for what was typed a moment ago may still be on its way from the driver to the terminal.
+    for _ in range(100):
+        handed_over.clear()
+        with pytest.raises(SystemExit):
+            read_passphrase(owner.tty, slot, leave)
+        assert bytes(handed_over) == PASSPHRASE
 
 
 def test_attack_a_passphrase_ended_by_ctrl_c_does_not_stay_in_the_kernels_buffer(

@@ -33,7 +33,7 @@ from undercroft_protocol.messages import (
     QuorumOffer,
     grouped_code,
 )
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 LONG_SECONDS = 60.0
 PEOPLE = (("Ada", "Zurich vault", "europe"), ("Bob", "Singapore vault", "asia"), ("Cy", "Denver vault", "america"))

@@ -16,7 +16,7 @@ from undercroft_appliance.supervisor import PATIENCE_SECONDS
 from undercroft_demo.cable import Cable
 from undercroft_demo.device import Device
 from undercroft_demo.owner import IDLE_PROMPT, ScriptedOwner
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 LONG_SECONDS = 30.0
 PARTS = ("keeper", "panel", "port")
@@ -78,6 +78,9 @@ def test_attack_each_process_holds_only_the_descriptors_and_settings_that_it_nee
     assert line not in open_files["panel"]
     assert sum(name.startswith("/dev/pts/") for name in open_files["port"]) == 1
     assert terminal not in open_files["port"]
+    # Attack: whoever may write to a terminal gives it orders, and reads it where a shell opened it for both.
+    for part in PARTS:
+        assert Path(f"/proc/{device.pid_of(part)}/fd/2").readlink().name.startswith("pipe:")
     for part, sockets in (("panel", 1), ("port", 1)):
         assert sum(name.startswith("socket:") for name in open_files[part]) == sockets
         assert _environment(device.pid_of(part)).keys() == {"PATH", "LANG", "LD_BIND_NOW", "TERM"}

@@ -21,7 +21,7 @@ from scripted_appliance import QUORUM
 from undercroft_demo.fetched import lend_zbar
 from undercroft_host.codes import shown
 from undercroft_protocol.bitcoin.network import Network
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.camera.y4m_stream import frame, header
 from undercroft_protocol.qr.draw import draw_alike
 from undercroft_protocol.qr.picture import Picture

@@ -13,7 +13,7 @@ import pytest
 
 from protocol.qr.fast_examples import LIMIT, MESSAGE, SESSION, rewritten, texts
 from undercroft_protocol.errors import QrMessageError, QrSymbolError
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.fast import FastSink, FastSource, fast_session
 from undercroft_protocol.qr.fast.digits import from_digits, to_digits
 from undercroft_protocol.qr.fast.sink import MOST_MEMORY_BYTES

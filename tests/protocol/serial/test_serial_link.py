@@ -17,7 +17,7 @@ from undercroft_demo.cable import Cable
 from undercroft_demo.wire import Faults, Noise, Wire
 from undercroft_protocol.errors import LinkDeadError, LinkError, LinkTimeoutError
 from undercroft_protocol.link import Progress
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 
 SIZE = 200_000
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from undercroft_protocol.errors import DevicePathError, LinkError
-from undercroft_protocol.serial import SerialLink
+from undercroft_protocol.serial.link import SerialLink
 from undercroft_protocol.serial.tty import HandedTty, open_tty
 
 

@@ -122,13 +122,15 @@ def read_line(tty_fd: int, slot: Slot) -> int:
 
 def _drain(tty_fd: int) -> None:
     """Fetch what waits in the terminal, also a line that is not ended, and wipe it. Raises termios.error."""
+    waiting = select.poll()
+    waiting.register(tty_fd, select.POLLIN)
+    # What was typed a moment ago is on its way from the driver to the terminal until somebody looks.
+    waiting.poll(0)
     settings = termios.tcgetattr(tty_fd)
     # Line mode switched off and on: what waits counts as a line.
     for flags in (settings[_LOCAL_FLAGS] & ~termios.ICANON, settings[_LOCAL_FLAGS]):
         settings[_LOCAL_FLAGS] = flags
         termios.tcsetattr(tty_fd, termios.TCSANOW, settings)
-    waiting = select.poll()
-    waiting.register(tty_fd, select.POLLIN)
     scrap = ctypes.create_string_buffer(_DRAIN_BYTES)
     for _ in range(_DRAIN_READS):
         if not waiting.poll(0) or libc.read(tty_fd, ctypes.addressof(scrap), _DRAIN_BYTES) <= 0:

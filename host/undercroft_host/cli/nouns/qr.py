@@ -13,7 +13,7 @@ import click
 
 from undercroft_protocol.bitcoin.hashes import sha256
 from undercroft_protocol.errors import CameraError, QrError, ScreenError
-from undercroft_protocol.messages.fields import MAX_MESSAGE_BYTES
+from undercroft_protocol.fields import MAX_MESSAGE_BYTES
 from undercroft_protocol.qr.camera import open_camera
 from undercroft_protocol.qr.draw import draw
 from undercroft_protocol.qr.eye import NAMES, best_eye, eye_by_name

@@ -53,7 +53,7 @@ class TerminalScreen:
         Raises ScreenError when the terminal is too small (it says by how much) or takes nothing, QrSizeError when they
         are of several sizes.
         """
-        grid = self._grid(codes)
+        grid = fitting_grid(codes, *self.room())
         # What stood there before must not stand around the codes.
         start = HOME + COLOURS if grid == self._shown else HOME + CLEAR + BEGIN + COLOURS
         # Should the terminal not take it whole, the next picture begins from nothing again.
@@ -78,7 +78,8 @@ class TerminalScreen:
                 self._close_fd = False
                 os.close(self._fd)
 
-    def _grid(self, codes: Sequence[Matrix]) -> Grid:
+    def room(self) -> tuple[int, int]:
+        """Its columns and lines. Raises ScreenError."""
         try:
             columns, lines = os.get_terminal_size(self._fd)
         except OSError as error:
@@ -86,18 +87,7 @@ class TerminalScreen:
         if not columns or not lines:
             raise ScreenError("the terminal does not say how large it is; set it: stty rows 60 columns 160")
         # Attack: whoever holds the other end says how large it is, 65535 x 65535 too; a picture of that has gigabytes.
-        columns, lines = min(columns, MOST_COLUMNS), min(lines, MOST_LINES)
-        grid = best_grid(len(codes), size_of(codes), columns, 2 * lines)
-        if grid.scale:
-            return grid
-        needed_lines = -(-grid.height // 2)
-        missing = f"{max(0, grid.width - columns)} columns and {max(0, needed_lines - lines)} rows are missing"
-        smaller = largest_version(len(codes), columns, 2 * lines)
-        advice = f"version {smaller} would fit" if smaller else "no version would fit"
-        raise ScreenError(
-            f"{missing} on this terminal of {columns} x {lines} for {len(codes)} of version {codes[0].version} "
-            f"({grid.width} x {needed_lines}); {advice}; or make the terminal larger, or its letters smaller"
-        )
+        return min(columns, MOST_COLUMNS), min(lines, MOST_LINES)
 
     def _write(self, data: bytes) -> None:
         # The descriptor may be shared with a shell, which could not go on with a non-blocking one.
@@ -129,15 +119,30 @@ class TerminalScreen:
                 raise ScreenError("the terminal takes no more; was it stopped with Ctrl-S? is it too slow?")
 
 
-def half_blocks(rows: Sequence[bytes]) -> list[bytes]:
-    """Lines of UTF-8 text, each of which shows two rows of modules."""
+def fitting_grid(codes: Sequence[Matrix], columns: int, lines: int) -> Grid:
+    """The grid that shows these codes largest by half blocks. Raises ScreenError, QrSizeError."""
+    grid = best_grid(len(codes), size_of(codes), columns, 2 * lines)
+    if grid.scale:
+        return grid
+    needed_lines = -(-grid.height // 2)
+    missing = f"{max(0, grid.width - columns)} columns and {max(0, needed_lines - lines)} rows are missing"
+    smaller = largest_version(len(codes), columns, 2 * lines)
+    advice = f"version {smaller} would fit" if smaller else "no version would fit"
+    raise ScreenError(
+        f"{missing} on this terminal of {columns} x {lines} for {len(codes)} of version {codes[0].version} "
+        f"({grid.width} x {needed_lines}); {advice}; or make the terminal larger, or its letters smaller"
+    )
+
+
+def half_blocks(rows: Sequence[bytes], blocks: Sequence[bytes] = BLOCKS) -> list[bytes]:
+    """Lines of text (UTF-8, unless other blocks are given), each of which shows two rows of modules."""
     lines = []
     for at in range(0, len(rows), 2):
         upper = rows[at]
         lower = rows[at + 1] if at + 1 < len(rows) else bytes(len(upper))
         both = int.from_bytes(upper, "big") + 2 * int.from_bytes(lower, "big")
         line = both.to_bytes(len(upper), "big")
-        for value, block in enumerate(BLOCKS):
+        for value, block in enumerate(blocks):
             line = line.replace(bytes((value,)), block)
         lines.append(line)
     return lines

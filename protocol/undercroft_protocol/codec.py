@@ -14,8 +14,8 @@ import typing
 from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
-from .. import cbor
-from ..errors import MessageError
+from . import cbor
+from .errors import MessageError
 from .fields import Range, Size
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
-from ..bitcoin.amounts import MAX_MONEY_SATS
+from .bitcoin.amounts import MAX_MONEY_SATS
 
 
 @dataclass(frozen=True, slots=True)
