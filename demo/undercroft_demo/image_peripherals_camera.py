@@ -19,7 +19,12 @@ from .played_host import PlayedHost
 from .qmp import EmulatorError
 
 # White, yellow, cyan, green, magenta, red, blue, black at 75 % (191 of 255).
-_COLOURS: Final = tuple((191 * red, 191 * green, 191 * blue) for green in (1, 0) for red in (1, 0) for blue in (1, 0))
+_FROM_THE_LEFT: Final = tuple(
+    (191 * red, 191 * green, 191 * blue) for green in (1, 0) for red in (1, 0) for blue in (1, 0)
+)
+_REC_601: Final = 0.299, 0.587, 0.114
+_REC_709: Final = 0.2126, 0.7152, 0.0722
+"""How much of a brightness is red's, green's and blue's."""
 _ROUNDED: Final = 2
 """Steps of grey between what is computed here and what a driver rounds."""
 _LIMIT: Final = 1 << 20
@@ -28,18 +33,18 @@ _SHOWN_SECONDS: Final = 3.0
 
 
 def expected_bars(format_: str) -> list[float]:
-    """The grey of the test pattern's bars from the left, as a camera of this format gives it (Rec. 709)."""
-    if format_ not in ("YUYV", "GREY", "NV12"):
-        # Of a raw sensor we take the green, and white is one step less by its halves.
-        return [float(green) for _, green, _ in sorted(_COLOURS, key=_brightness, reverse=True)]
-    bars = sorted(map(_brightness, _COLOURS), reverse=True)
-    # Video's brightness goes from 16 to 235 (ITU-R BT.709).
-    return bars if format_ == "GREY" else [16 + 219 * bar / 255 for bar in bars]
+    """The grey of the test pattern's bars from the left, as a camera of this format gives it."""
+    if format_ == "GREY":
+        return [_brightness(colour, _REC_709) for colour in _FROM_THE_LEFT]
+    if format_ in ("YUYV", "NV12"):
+        # A computer's picture (sRGB): brightness by ITU-R BT.601, from 16 to 235.
+        return [16 + 219 * _brightness(colour, _REC_601) / 255 for colour in _FROM_THE_LEFT]
+    # Of a raw sensor we take the green, and white is one step less by its halves.
+    return [float(green) for _, green, _ in _FROM_THE_LEFT]
 
 
-def _brightness(colour: tuple[int, int, int]) -> float:
-    red, green, blue = colour
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+def _brightness(colour: tuple[int, int, int], parts: tuple[float, float, float]) -> float:
+    return sum(one * part for one, part in zip(colour, parts, strict=True))
 
 
 def camera(bench: Bench) -> None:

@@ -6,6 +6,7 @@ anything of it but names. In what is shipped there is no such file.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -17,7 +18,6 @@ import time
 import traceback
 import tty
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from undercroft_protocol.errors import CameraError
@@ -77,9 +77,14 @@ def _apart(play: Callable[[], None]) -> None:
 def _opened(path: str, flags: int = os.O_RDWR) -> int:
     """A device, as soon as it is there."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not Path(path).exists() and time.monotonic() < deadline:
+    while True:
+        try:
+            return os.open(path, flags | os.O_NOCTTY)
+        except OSError as error:
+            # Of a terminal the name comes a moment before the device.
+            if error.errno not in (errno.ENOENT, errno.ENXIO) or time.monotonic() > deadline:
+                raise
         time.sleep(0.05)
-    return os.open(path, flags | os.O_NOCTTY)
 
 
 def _bridge() -> None:
@@ -199,6 +204,8 @@ def _try_format(format_: str, say: Callable[..., None]) -> None:
     descriptor = _opened(_CAPTURE)
     _control(descriptor, _TEXT_MODE, _NO_TEXT)
     _control(descriptor, _CONNECTED_TO, _PATTERN)
+    # What colours a driver makes of its pattern depends on it.
+    fcntl.ioctl(descriptor, _S_DV_TIMINGS, bytearray(_TIMINGS))
     os.close(descriptor)
     camera = _camera(format_)
     picture = _next(camera)
