@@ -40,6 +40,7 @@ GRACE_SECONDS: Final = 1.0
 """How long one that lost its channel to another waits here for that other's end."""
 
 _ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPWR)
+_AWAITED: Final = (signal.SIGCHLD, signal.SIGALRM, *_ASKED_TO_END)
 _LEFT_TO_THE_SUPERVISOR: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # A stopped keeper cannot lock itself when its time is over.
 _NEVER_STOPPED: Final = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -105,7 +106,7 @@ def supervise(
 
 def _supervise(settings: Settings, devices: Devices, keeps: frozenset[int], started: Started) -> int:
     # Blocked signals wait until `_wait` fetches them: none is lost between two looks.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_ASKED_TO_END))
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     for number in _NEVER_STOPPED:
         signal.signal(number, signal.SIG_IGN)
     with _terminal(settings.terminal) as terminal:
@@ -209,12 +210,12 @@ class _Processes:
 
     def wait(self) -> tuple[str, int] | None:
         """Which ends first by a fault, and its exit code; None when the appliance is asked to end."""
+        # A timer, for sigtimedwait may tell of a signal that nobody sent, when this process was stopped meanwhile.
+        signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
         while True:
-            got = signal.sigtimedwait((signal.SIGCHLD, *_ASKED_TO_END), LOOK_SECONDS)
+            number = signal.sigwait(_AWAITED)
             self._log.pass_on()
-            if got is None:
-                continue
-            if got.si_signo != signal.SIGCHLD:
+            if number in _ASKED_TO_END:
                 return None
             ended = self._ended()
             if ended == ("keeper", HANDED_OVER):

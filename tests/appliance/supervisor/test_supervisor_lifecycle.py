@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from undercroft_appliance.endings import EXIT_CODES
+from undercroft_appliance.process_log import LOOK_SECONDS
 from undercroft_appliance.supervisor import PATIENCE_SECONDS
 from undercroft_demo.cable import Cable
 from undercroft_demo.device import Device
@@ -152,6 +153,21 @@ def test_a_line_that_vanishes_ends_all_of_them_with_the_reason(
     assert device.exit_code == EXIT_CODES["port"]
     assert device.pids() == []
     assert "is gone" in device.log.read_text()
+
+
+def test_an_appliance_that_was_stopped_for_a_while_goes_on(device: Device, owner: ScriptedOwner, cable: Cable) -> None:
+    pids = device.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    # Longer than the supervisor ever waits at once.
+    time.sleep(2.5 * LOOK_SECONDS)
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+    with SerialLink.open(cable.host_path) as host:
+        host.send(b"hostile bytes", timeout=LONG_SECONDS)
+        assert host.receive(timeout=LONG_SECONDS)
+    time.sleep(1.5 * LOOK_SECONDS)
+    assert device.pids() == pids
 
 
 def test_attack_a_keeper_that_hangs_is_killed(device: Device, owner: ScriptedOwner) -> None:
