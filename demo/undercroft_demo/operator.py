@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _PLAIN: Final = {"NO_COLOR": "1"}
+_ENDING_SECONDS: Final = 60.0
 
 
 class UnexpectedExitError(AssertionError):
@@ -55,7 +55,7 @@ class Operator:
 
     @contextlib.contextmanager
     def given_up(self, *arguments: str) -> Iterator[None]:
-        """One command, which has begun, and is ended by Ctrl-C afterwards however far it is."""
+        """One command, which has begun, and is ended afterwards however far it is."""
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(
             self._command(arguments), stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, **_PLAIN}
@@ -63,8 +63,9 @@ class Operator:
         try:
             yield
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            # As Ctrl-C does; but that is ignored by what a shell started in the background, and by all below it.
+            process.terminate()
+            process.wait(_ENDING_SECONDS)
 
     def _command(self, arguments: Collection[str]) -> list[str]:
         return [sys.executable, "-m", "undercroft_host.cli.main", "--home", str(self.home), "--json", *arguments]
