@@ -214,7 +214,7 @@ def check_lists(wanted: Mapping[str, Sequence[str]], folder: Path = LISTS) -> No
             more, less = sorted(set(lines) - set(have)), sorted(set(have) - set(lines))
             changes = [f"  + {line}" for line in more] + [f"  - {line}" for line in less]
             text = "\n".join(changes or ["  (another order)"])
-            raise ImageError(f"images/root/{name} is not what the appliance needs now:\n{text}\nTo take it: {_UPDATE}")
+            raise ImageError(f"the list {name} is not what the appliance needs now:\n{text}\nTo take it: {_UPDATE}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
