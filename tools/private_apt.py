@@ -113,8 +113,9 @@ def mirrors() -> list[str]:
 
 def security_mirrors() -> list[str]:
     """Return those of security updates; where the settings name none, what by Debian's custom lies beside mirrors."""
-    named = [mirror for mirror, is_security in _archives().items() if is_security]
-    return named or [f"{mirror}-security" for mirror in mirrors()]
+    archives = _archives()
+    named = [mirror for mirror, is_security in archives.items() if is_security]
+    return named or [f"{mirror}-security" for mirror in archives]
 
 
 def _archives() -> dict[str, bool]:

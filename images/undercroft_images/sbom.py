@@ -214,8 +214,10 @@ def _content(archive: Path, wanted: str) -> tuple[dict[str, str], str]:
 
 
 def _tools() -> list[Component]:
-    packages = fetch(Lock.read(LOCKS / "builder.lock"), cache() / "debs")
-    found = [debian_component(one, archive) for one, archive in packages.items() if one.name in TOOLS]
+    lock = Lock.read(LOCKS / "builder.lock")
+    # Those alone: the others would be read and hashed for nothing.
+    few = replace(lock, packages=tuple(one for one in lock.packages if one.name in TOOLS))
+    found = [debian_component(one, archive) for one, archive in fetch(few, cache() / "debs").items()]
     if len(found) != len(TOOLS):
         raise ImageError("builder.lock lacks a program that makes the image")
     return found

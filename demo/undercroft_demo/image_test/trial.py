@@ -176,24 +176,20 @@ class Trial:
 
     def _gone(self, name: str, when: str) -> None:
         found = abandoned.search(self.machine(name), self._dump)
-        self._report(name, when, "the half, and its first characters", found)
-        self._count(name, when, 1, found)
+        self._report(name, when, "the half, and its first characters", 1, found)
 
     def _scan(self, name: str, when: str, expect: Expect) -> None:
         secrets = secrets_of(self.stage, name)
         dump(self.machine(name), self._dump)
         found = scan_file(self._dump, secrets, expect=expect)
-        self._report(name, when, f"{len(secrets)} secrets in all their forms", found)
-        self._count(name, when, len(secrets), found)
+        self._report(name, when, f"{len(secrets)} secrets in all their forms", len(secrets), found)
 
-    def _report(self, name: str, when: str, what: str, found: Findings) -> None:
+    def _report(self, name: str, when: str, what: str, secrets: int, found: Findings) -> None:
         if found.wrong:
             raise StoryError(f"{name}, {when}, see {self._dump}: {'; '.join(found.wrong)}")
         self._dump.unlink()
         where = f"{len(found.copies)} copies, the kept keys in their guarded slots" if found.copies else "nothing"
         self.tell.shown(f"{name}, {when}: {what}: {where}")
-
-    def _count(self, name: str, when: str, secrets: int, found: Findings) -> None:
         self.seen["dumps"].append(
             {"appliance": name, "when": when, "secrets": secrets, "copies": len(found.copies),
              "bytes": found.read_bytes}

@@ -26,14 +26,6 @@ def terminal() -> Iterator[tuple[int, str]]:
     os.close(slave)
 
 
-@pytest.fixture
-def owners() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(master)
-    os.close(slave)
-
-
 def shown(master: int) -> bytes:
     """What stands on a screen after a while."""
     time.sleep(0.1)
@@ -43,10 +35,10 @@ def shown(master: int) -> bytes:
         return b""
 
 
-def test_a_passphrase_that_is_typed_at_the_wrong_terminal_is_not_shown(terminal: tuple[int, str], owners: str) -> None:
+def test_a_passphrase_that_is_typed_at_the_wrong_terminal_is_not_shown(terminal: tuple[int, str], tty: str) -> None:
     master, path = terminal
     before = termios.tcgetattr(master)
-    with Devices.opened(line=None, baudrate=115200, camera=None, codes=path, terminal=owners) as made:
+    with Devices.opened(line=None, baudrate=115200, camera=None, codes=path, terminal=tty) as made:
         # Also when the port has what it needs.
         made.close()
         os.write(master, b"correct horse\r")
@@ -57,7 +49,7 @@ def test_a_passphrase_that_is_typed_at_the_wrong_terminal_is_not_shown(terminal:
 
 
 def test_attack_of_a_console_the_port_gets_the_cells_alone(
-    terminal: tuple[int, str], owners: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    terminal: tuple[int, str], tty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A port with the console itself would bring it to the front: ESC [ 12 ; 2 ]."""
     master, path = terminal
@@ -70,7 +62,7 @@ def test_attack_of_a_console_the_port_gets_the_cells_alone(
 
     monkeypatch.setattr(devices, "console_number", lambda _: 2)
     monkeypatch.setattr(devices, "opened_cells", cells)
-    with Devices.opened(line=None, baudrate=115200, camera=None, codes=path, terminal=owners) as made:
+    with Devices.opened(line=None, baudrate=115200, camera=None, codes=path, terminal=tty) as made:
         assert asked == [2]
         assert {Path(f"/proc/self/fd/{number}").readlink() for number in made.named.values()} == {tmp_path / "cells"}
         assert shown(master) == b"\x1b[?25l"

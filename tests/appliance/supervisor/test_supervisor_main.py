@@ -8,7 +8,6 @@ import pty
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,14 +19,6 @@ from undercroft_appliance.errors import ConfigurationError
 from undercroft_appliance.firmware import firmware_hash, hash_of
 from undercroft_appliance.main import main
 from undercroft_appliance.sandbox.process import READ_ANY_FILE
-
-
-@pytest.fixture
-def tty() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(master)
-    os.close(slave)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
