@@ -58,4 +58,15 @@ def test_mishap_an_answer_that_has_begun_is_no_power_cut_in_the_middle() -> None
 def test_mishap_an_answer_that_was_cut_within_its_first_frame_has_begun() -> None:
     whole = announced(78, b"signed")
     for size in range(1, len(whole) + 1):
-        assert Exchange.read(STATUS + BATCH, FINE + confirmed(2) + whole[:size]).is_answered
+        seen = Exchange.read(STATUS + BATCH, FINE + confirmed(2) + whole[:size])
+        assert not seen.is_at_work
+        # The last byte is the zero between frames.
+        assert seen.is_answered is (size >= len(whole) - 1)
+
+
+def test_mishap_half_a_frame_of_another_kind_is_no_answer() -> None:
+    """Found by a run on another machine: half a confirmation counted as a reply, which came before it was asked for."""
+    whole = confirmed(2)
+    for size in range(len(whole)):
+        seen = Exchange.read(STATUS + BATCH, FINE + whole[:size])
+        assert (seen.is_at_work, seen.is_answered) == (False, False)

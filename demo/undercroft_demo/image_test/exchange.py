@@ -21,23 +21,24 @@ class Exchange:
     """Of one command of the host: ``asked`` is what it announced last, (message number, bytes), None before anything.
 
     ``is_delivered``: the appliance confirmed that it has all of that. ``replies``: how many messages the appliance has
-    begun to send.
+    announced. ``is_amid_frame``: the last bytes are of no whole frame yet; it may be any, so also an announcement.
     """
 
     asked: tuple[int, int] | None
     is_delivered: bool
     replies: int
+    is_amid_frame: bool
 
     @property
     def is_answered(self) -> bool:
-        """The reply to what was asked last has begun."""
+        """The reply to what was asked last is announced."""
         # A host's session begins with the message number 1, and each message has one reply.
         return self.asked is not None and self.replies >= self.asked[0]
 
     @property
     def is_at_work(self) -> bool:
         """The appliance has all of what was asked last, and no byte of a reply to it was seen."""
-        return self.is_delivered and not self.is_answered
+        return self.is_delivered and not self.is_answered and not self.is_amid_frame
 
     @classmethod
     def read(cls, sent: bytes, answered: bytes) -> Self:
@@ -48,15 +49,14 @@ class Exchange:
                 number, _, length, _, _ = payload.OPEN.unpack(body)
                 asked = (number, length)
         delivered = 0
-        begun = set()
+        announced = set()
         for kind, body in frames(answered):
             if kind is Kind.ACK and len(body) >= payload.ACK.size:
                 [delivered] = payload.ACK.unpack_from(body)
             elif kind is Kind.OPEN and len(body) == payload.OPEN.size:
-                begun.add(payload.OPEN.unpack(body)[0])
-        # What is in no whole frame may be the beginning of a reply.
-        begun_now = answered[-1:] not in (b"", b"\0")
-        return cls(asked, asked is not None and delivered >= asked[0], len(begun) + begun_now)
+                announced.add(payload.OPEN.unpack(body)[0])
+        is_delivered = asked is not None and delivered >= asked[0]
+        return cls(asked, is_delivered, len(announced), is_amid_frame=answered[-1:] not in (b"", b"\0"))
 
 
 @dataclass(frozen=True, slots=True)

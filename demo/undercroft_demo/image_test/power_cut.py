@@ -19,7 +19,7 @@ from .exchange import Watch
 
 PAYEES: Final = 90
 AMOUNT_SATS: Final = 700_000
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.02
 _SENDING_SECONDS: Final = 300.0
 _MOST: Final = 0.95
 """Of what another appliance got: the same batch, in a message of its own."""
