@@ -23,7 +23,7 @@ _LOOK_SECONDS: Final = 0.02
 _SENDING_SECONDS: Final = 300.0
 _MOST: Final = 0.95
 """Of what another appliance got: the same batch, in a message of its own."""
-_PART: Final = 1 / 3
+_PART: Final = 1 / 4
 """Of the time that the other appliance needed, the power is cut after so much."""
 _SILENT: Final = 7
 """The command's exit code when an appliance does not answer."""
