@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
+
+from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE
 
 from .errors import LinkInvalid
 
@@ -12,6 +15,7 @@ _SERIAL: Final = "serial:"
 _QR: Final = "qr"
 _FILE: Final = "file:"
 _MAX_CHARACTERS: Final = 255
+_BAUDRATE: Final = re.compile(r"[1-9][0-9]{0,7}")
 
 _QR_SECONDS: Final = 120
 """For people who hold a screen before a camera, both ways."""
@@ -21,9 +25,10 @@ _FILE_SECONDS: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class SerialText:
-    """``serial:PATH``: the absolute path of a serial device."""
+    """``serial:PATH`` or ``serial:PATH,BAUDRATE``: the absolute path of a serial device, and bits per second."""
 
     path: str
+    baudrate: int = DEFAULT_BAUDRATE
 
     patience_seconds = 0
     is_carried = False
@@ -62,7 +67,10 @@ def parse_link(text: str) -> LinkText:
     if "://" in text:
         raise LinkInvalid(repr(text))
     if text.startswith(_SERIAL):
-        return SerialText(_absolute(text.removeprefix(_SERIAL), text))
+        path, comma, baudrate = text.removeprefix(_SERIAL).partition(",")
+        if comma and not _BAUDRATE.fullmatch(baudrate):
+            raise LinkInvalid(f"{text!r}: after the comma stands the speed in bits per second")
+        return SerialText(_absolute(path, text), int(baudrate) if comma else DEFAULT_BAUDRATE)
     if text.startswith(_FILE):
         return FileText(Path(_absolute(text.removeprefix(_FILE), text)))
     if text == _QR:

@@ -15,6 +15,11 @@ def test_a_serial_link_names_a_device() -> None:
     assert parse_link("serial:/run/my lines/a") == SerialText("/run/my lines/a")
 
 
+def test_a_serial_link_may_name_its_speed() -> None:
+    assert parse_link("serial:/dev/ttyUSB0,921600") == SerialText("/dev/ttyUSB0", 921600)
+    assert parse_link("serial:/dev/ttyUSB0,115200") == parse_link("serial:/dev/ttyUSB0")
+
+
 def test_a_qr_link_is_the_hosts_camera_and_screen_or_names_its_own() -> None:
     assert parse_link("qr") == QrText(None, None)
     assert parse_link("qr:/dev/video2,/dev/tty3") == QrText("/dev/video2", "/dev/tty3")
@@ -39,6 +44,7 @@ def test_what_shares_a_camera_shares_a_carrier() -> None:
     assert carrier("qr") == carrier("qr") == carrier("qr:/dev/video0,/dev/tty2") == carrier("qr:/dev/video0,window")
     assert carrier("qr:/dev/video2,window") != carrier("qr")
     assert carrier("serial:/dev/a") != carrier("serial:/dev/b")
+    assert carrier("serial:/dev/a") == carrier("serial:/dev/a,9600")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,15 @@ def test_attack_a_network_in_the_place_of_a_link_is_refused(text: str) -> None:
         "serial:ttyUSB0",
         "serial:/dev/../etc/x",
         "SERIAL:/dev/ttyUSB0",
+        "serial:/dev/ttyUSB0,",
+        "serial:/dev/ttyUSB0,0",
+        "serial:/dev/ttyUSB0,-9600",
+        "serial:/dev/ttyUSB0,fast",
+        "serial:/dev/ttyUSB0,٩٦٠٠",
+        "serial:/dev/ttyUSB0,096",
+        "serial:/dev/ttyUSB0,9600,9600",
+        "serial:/dev/ttyUSB0,100000000",
+        "serial:ttyUSB0,9600",
         " serial:/dev/ttyUSB0",
         "qr:",
         "qr:/dev/video0",

@@ -38,6 +38,6 @@ link_option = click.option(
     metavar="LINK",
     expose_value=False,
     callback=_remember_link,
-    help="Reach appliances otherwise this time: serial:PATH, qr, qr:CAMERA,SCREEN or file:FOLDER.",
+    help="Reach appliances otherwise this time: serial:PATH[,BAUDRATE], qr, qr:CAMERA,SCREEN or file:FOLDER.",
 )
 """For every command that talks to an appliance; `App.talk` heeds it."""

@@ -54,7 +54,7 @@ def open_link(
             return FileLink.open(meant.folder)
         if isinstance(meant, QrText):
             return _open_qr(meant, desk or QrDesk(), watch)
-        return SerialLink.open(meant.path, on_progress=moved)
+        return SerialLink.open(meant.path, baudrate=meant.baudrate, on_progress=moved)
     except DevicePathError as error:
         raise LinkInvalid(error.detail) from error
     except LinkError as error:

@@ -9,14 +9,20 @@ class LinkInvalid(UsageProblem):
     """This is not a link to an appliance."""
 
     code = "link"
-    default_hint = "a link is serial:/dev/…, qr, qr:CAMERA,SCREEN or file:/FOLDER; nothing else is allowed, no network"
+    default_hint = (
+        "a link is serial:/dev/…, serial:/dev/…,BAUDRATE, qr, qr:CAMERA,SCREEN or file:/FOLDER; "
+        "nothing else is allowed, no network"
+    )
 
 
 class ApplianceSilent(BackendUnreachable):
     """The appliance does not answer."""
 
     code = "appliance-silent"
-    default_hint = "is it switched on and connected, and does its owner have a question on the screen?"
+    default_hint = (
+        "is it switched on and connected, are both ends of a cable set to one speed, "
+        "and does its owner have a question on the screen?"
+    )
 
 
 class ApplianceUnplugged(BackendUnreachable):

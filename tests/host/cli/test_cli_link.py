@@ -378,7 +378,7 @@ def test_a_log_hears_rarely_of_a_long_message_and_nobody_of_a_short_one(capsys: 
 def test_a_serial_line_tells_the_command_how_far_it_is(desk: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def opened(path: str, *, on_progress: Callable[[Progress], None]) -> Link:
+    def opened(path: str, *, on_progress: Callable[[Progress], None], **_: object) -> Link:
         asked.append(on_progress)
         raise LinkError(path)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import termios
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,17 @@ def test_attack_a_path_of_something_else_is_no_link_and_one_of_nothing_is_unplug
             open_link(f"serial:{path}")
     with pytest.raises(ApplianceUnplugged, match="plug the cable in"):
         open_link(f"serial:{tmp_path}/none")
+
+
+def test_a_serial_line_is_opened_at_the_speed_that_its_link_names() -> None:
+    master, slave = pty.openpty()
+    try:
+        for rate, speed in (("", termios.B115200), (",57600", termios.B57600)):
+            with contextlib.closing(open_link(f"serial:{os.ttyname(slave)}{rate}")):
+                assert termios.tcgetattr(slave)[4:6] == [speed, speed]
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.fixture

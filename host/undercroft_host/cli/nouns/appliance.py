@@ -49,7 +49,8 @@ def command() -> None:
     "--link",
     required=True,
     metavar="LINK",
-    help="serial:PATH, a serial device; qr or qr:CAMERA,SCREEN, codes; file:FOLDER, a folder that is carried.",
+    help="serial:PATH or serial:PATH,BAUDRATE, a serial device; qr or qr:CAMERA,SCREEN, codes; "
+    "file:FOLDER, a folder that is carried.",
 )
 @pass_app
 def add(app: App, name: str, link: str) -> None:

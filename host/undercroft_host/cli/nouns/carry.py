@@ -27,7 +27,10 @@ _LOOK_SECONDS = 1.0
 
 @click.command("carry", cls=Verb)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--to", "link", required=True, metavar="LINK", help="The appliance: serial:PATH, qr or qr:CAMERA,SCREEN.")
+@click.option(
+    "--to", "link", required=True, metavar="LINK",
+    help="The appliance: serial:PATH[,BAUDRATE], qr or qr:CAMERA,SCREEN.",
+)  # fmt: skip
 @click.option("--timeout", type=SECONDS, default=_OWNER_SECONDS, show_default=True, help="Seconds for each answer.")
 @click.option("--wait", type=SECONDS, help="Go on delivering what comes into the folder for so many seconds.")
 @pass_app
