@@ -189,7 +189,8 @@ def _random_goals(results: Mapping[Case, Counted], cases: Sequence[Case]) -> lis
         met = all(mine <= 1.03 * least + 1 for mine, least in zip(ours.medians(), limit.medians(), strict=True))
         peers = "; ".join(f"{name} {results[replace(case, name=name)].text()}" for name in _PEERS)
         what = f"{case.place}: frames at 0/10/30/50 %"
-        goals.append(Goal("G2", what, "<= 1.03 x limit + 1", limit.text(), peers, ours.text(), met if asked else None))
+        least, mine = (f"{one.text()} (K {one.count})" for one in (limit, ours))
+        goals.append(Goal("G2", what, "<= 1.03 x limit + 1", least, peers, mine, met if asked else None))
         if asked:
             over.append((_tail(ours, limit), f"{case.place} (K {ours.count}, limit's {limit.count})"))
     return [*goals, _tail_goal("random bytes", over)]
