@@ -27,7 +27,8 @@ OVER_THE_LIMIT_SATS: Final = 165_000_000
 CONFIRMATIONS: Final = 6
 FAR_INDEX: Final = 2_000_000_000
 OWNER_SECONDS: Final = 120.0
-CAMERA_SECONDS: Final = 0.5
+CAMERA_SECONDS: Final = 2.0
+_SCREEN_SECONDS: Final = 10.0
 RECOMPUTE: Final = Path(__file__).parents[2] / "tools" / "recompute_key.py"
 
 
@@ -350,14 +351,15 @@ class Story:
         )
 
     def _code_on_screen(self, name: str) -> str:
-        found = self.stage.sites[name].owner.wait_for(r"Quorum code ([0-9a-f-]{39})", 5)
+        found = self.stage.sites[name].owner.wait_for(r"Quorum code ([0-9a-f-]{39})", _SCREEN_SECONDS)
         return found[1]
 
     def _excerpt(self, name: str, pattern: str) -> str:
-        return self.stage.sites[name].owner.wait_for(pattern, 5)[0].removesuffix("\n> ")
+        return self.stage.sites[name].owner.wait_for(pattern, _SCREEN_SECONDS)[0].removesuffix("\n> ")
 
     def _block(self, name: str, word: str) -> str:
-        """The newest block on an owner's screen that holds this word."""
+        """The newest block on an owner's screen that holds this word, once there is one."""
+        self.stage.sites[name].owner.wait_for(re.escape(word), _SCREEN_SECONDS)
         blocks = self.stage.sites[name].owner.transcript.split("\n--- ")
         found = next(block for block in reversed(blocks) if word in block)
         return "\n".join(line for line in f"--- {found}".splitlines() if not line.startswith("undercroft>"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ ARCHIVE_SETTING: Final = "UNDERCROFT_IMAGE_ARCHIVE"
 """The environment variable with the addresses of more archives, such as Debian's snapshot archives (of the release and
 of its security updates) as they were at the lock's time: they keep what mirrors drop once it is superseded."""
 _AT_ONCE: Final = 40
+_ROUNDS: Final = 2
+PAUSE_SECONDS: Final = 20
 
 
 def file_sha256(path: Path) -> str:
@@ -50,8 +53,16 @@ def _fetch_missing(places: dict[Package, Path]) -> None:
     megabytes = sum(package.size for package in missing) / 1e6
     say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
     more = [archive.rstrip("/") for archive in os.environ.get(ARCHIVE_SETTING, "").split()]
-    for archive in (*mirrors(), *security_mirrors(), *more):
-        _download(archive, [one for one in missing if not places[one].exists()], places)
+    archives = (*mirrors(), *security_mirrors(), *more)
+    for number in range(_ROUNDS):
+        for archive in archives:
+            _download(archive, [one for one in missing if not places[one].exists()], places)
+        if all(place.exists() for place in places.values()):
+            return
+        # Mishap: a mirror that is away for a moment, or is just being brought up to date.
+        if number < _ROUNDS - 1:
+            say(f"not everything was to be had; trying again in {PAUSE_SECONDS} s ...")
+            time.sleep(PAUSE_SECONDS)
 
 
 def _download(archive: str, wanted: Sequence[Package], places: dict[Package, Path]) -> None:

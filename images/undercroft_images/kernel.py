@@ -102,7 +102,7 @@ class Kernel:
     def _make(self, target: str, **settings: str) -> None:
         inside = self.builder.inside
         self.builder.run(
-            "make", "-s", "-C", self.source, f"O={inside(self.objects)}", *_CROSS, f"-j{os.cpu_count()}",
+            "make", "-s", "-C", self.source, f"O={inside(self.objects)}", *_CROSS, f"-j{len(os.sched_getaffinity(0))}",
             target, folder=self.objects, settings={**_REPRODUCIBLE, **settings},
         )  # fmt: skip
 

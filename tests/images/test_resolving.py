@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def test_attack_without_security_updates_no_lock_is_written(monkeypatch: pytest.
 def test_a_package_is_looked_for_in_every_archive_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[object] = []
 
     def played(command: list[Any], **_: object) -> None:
         asked.append(next(word for word in command if str(word).startswith("http")))
@@ -87,7 +89,29 @@ def test_a_package_is_looked_for_in_every_archive_that_is_named(
     monkeypatch.setenv(downloads.ARCHIVE_SETTING, "http://old/debian/ http://old/debian-security")
     monkeypatch.setattr(subprocess, "run", played)
     monkeypatch.setattr(downloads, "check_debian", lambda: None)
+    monkeypatch.setattr(time, "sleep", asked.append)
     with pytest.raises(ImageError, match=downloads.ARCHIVE_SETTING):
         downloads.fetch(Lock.of("trixie", "20260101T000000Z", [Package(MAIN, "a" * 64, 7)]), tmp_path / "debs")
     homes = ("http://a/debian", "http://s", "http://old/debian", "http://old/debian-security")
-    assert asked == [f"{home}/{MAIN}" for home in homes]
+    once = [f"{home}/{MAIN}" for home in homes]
+    assert asked[: len(homes)] == asked[-len(homes) :] == once
+    assert asked[len(homes) : -len(homes)] == [downloads.PAUSE_SECONDS]
+
+
+def test_mishap_a_mirror_that_is_away_for_a_moment_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Package(MAIN, hashlib.sha256(b"package").hexdigest(), 7)
+    slept: list[float] = []
+
+    def played(command: list[Any], **_: object) -> None:
+        if slept:
+            Path(command[-2]).write_bytes(b"package")
+
+    _apt_knows(monkeypatch, "http://a/debian trixie")
+    monkeypatch.setattr(subprocess, "run", played)
+    monkeypatch.setattr(downloads, "check_debian", lambda: None)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    lock = Lock.of("trixie", "20260101T000000Z", [package])
+    assert downloads.fetch(lock, tmp_path / "debs")[package].read_bytes() == b"package"
+    assert slept == [downloads.PAUSE_SECONDS]

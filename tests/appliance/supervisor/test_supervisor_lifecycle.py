@@ -72,6 +72,10 @@ def test_an_appliance_answers_its_host_and_its_owner(device: Device, owner: Scri
 def test_attack_each_process_holds_only_the_descriptors_and_settings_that_it_needs(
     device: Device, owner: ScriptedOwner, cable: Cable
 ) -> None:
+    # Once it answers, the port has all that it holds too.
+    with SerialLink.open(cable.host_path) as host:
+        host.send(b"hostile bytes", timeout=LONG_SECONDS)
+        assert host.receive(timeout=LONG_SECONDS)
     line = os.path.realpath(cable.appliance_path)
     terminal = os.ttyname(device.master_fd) if os.isatty(device.master_fd) else ""
     open_files = {part: _open_files(device.pid_of(part)) for part in ("panel", "port")}
