@@ -13,6 +13,8 @@ LOOK_SECONDS: Final = 1.0
 """How often a supervisor passes on what was said."""
 MOST_BYTES: Final = 2048
 """Of what one process says between two looks; the rest is dropped."""
+MOST_LINES: Final = 40
+"""Of that: each gets the process's name before it."""
 PATIENCE_SECONDS: Final = 1.0
 """How long the log may take until it takes a word."""
 _PIPE_BYTES: Final = 65536
@@ -47,7 +49,7 @@ class ProcessLog:
                 os.close(end)
                 self._ends.remove((name, end))
             # Attack: a flood pushes everything else out of the log.
-            for line in data[:MOST_BYTES].splitlines():
+            for line in data[:MOST_BYTES].splitlines()[:MOST_LINES]:
                 # Attack: the log is a console, and ESC [ 12 ; n ] brings it before the owner's, with a false question.
                 text = "".join(chr(one) if one in _PRINTABLE else "?" for one in line)
                 tell(f"undercroft-appliance {name}: {text}", patience=0.0)

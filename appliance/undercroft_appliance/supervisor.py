@@ -39,8 +39,9 @@ PATIENCE_SECONDS: Final = 3.0
 GRACE_SECONDS: Final = 1.0
 """How long one that lost its channel to another waits here for that other's end."""
 
-_ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPWR)
-_AWAITED: Final = (signal.SIGCHLD, signal.SIGALRM, *_ASKED_TO_END)
+ASKED_TO_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPWR)
+"""By these a supervisor is asked to end; it fetches them when it looks for them."""
+_AWAITED: Final = (signal.SIGCHLD, signal.SIGALRM, *ASKED_TO_END)
 _LEFT_TO_THE_SUPERVISOR: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # A stopped keeper cannot lock itself when its time is over.
 _NEVER_STOPPED: Final = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -215,7 +216,7 @@ class _Processes:
         while True:
             number = signal.sigwait(_AWAITED)
             self._log.pass_on()
-            if number in _ASKED_TO_END:
+            if number in ASKED_TO_END:
                 return None
             ended = self._ended()
             if ended == ("keeper", HANDED_OVER):

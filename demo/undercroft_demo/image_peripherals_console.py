@@ -28,6 +28,8 @@ def console(bench: Bench) -> None:
         if text.count(UNKNOWN) > _CURSOR:
             raise EmulatorError(f"not all of the screen can be read:\n{text}")
         tell.screen("nobody yet", text[text.index(READY) :])
+        # By the kernel's own tables it would stop the console, and the panel with it.
+        machine.press("scroll_lock")
         machine.type("nonsense\n")
         machine.wait_for_text("Please type one of", _ANSWER_SECONDS)
-        tell.shown("a word that is no command is refused")
+        tell.shown("a word that is no command is refused, also after Scroll Lock was pressed")

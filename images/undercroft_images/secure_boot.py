@@ -43,8 +43,13 @@ def sign_boot(builder: Builder, folder: Path, key: Path) -> None:
 
     The card has both and nothing else. For the same key it is always the same. Raises ImageError.
     """
-    # Mishap: a signature for something else than what was built and compared.
-    manifest.check_files(folder, manifest.read(manifest.sums(folder)))
+    known = manifest.read(manifest.sums(folder))
+    # Mishap: a signature for something else than what was built and compared, or that nobody else can build. It counts
+    # for ever: a board that takes it takes it also when all later ones are mended.
+    if IMAGE not in known:
+        raise ImageError(f"{manifest.SUMS} does not name {IMAGE}")
+    manifest.check_files(folder, known)
+    manifest.commit(folder)
     signature = folder / SIGNATURE
     signature.write_text(signed(folder / IMAGE, key), encoding="ascii")
     with builder.workspace("signed-card") as work:

@@ -102,9 +102,30 @@ def test_the_key_is_in_no_argument_and_in_no_output(image: Path, key: Path, tmp_
 def test_mishap_a_boot_image_that_is_not_the_one_that_was_built_is_not_signed(
     image: Path, key: Path, tmp_path: Path
 ) -> None:
-    manifest.write(tmp_path, FIRMWARE, Sources(None))
+    manifest.write(tmp_path, FIRMWARE, Sources("a" * 40))
     image.write_bytes(CONTENT[:-1] + b"!")
     with pytest.raises(ImageError, match=r"not what SHA256SUMS says: boot\.img"):
+        sign_boot(Builder(tmp_path), tmp_path, key)
+    assert not (tmp_path / "boot.sig").exists()
+
+
+@pytest.mark.parametrize("sources", [Sources(None), Sources("a" * 40, ("appliance/main.py",))])
+def test_attack_a_boot_image_that_nobody_else_can_build_is_not_signed(
+    image: Path, key: Path, tmp_path: Path, sources: Sources
+) -> None:
+    manifest.write(tmp_path, FIRMWARE, sources)
+    with pytest.raises(ImageError, match="was built of"):
+        sign_boot(Builder(tmp_path), tmp_path, key)
+    assert not (tmp_path / "boot.sig").exists()
+
+
+def test_attack_a_boot_image_that_no_sum_covers_is_not_signed(image: Path, key: Path, tmp_path: Path) -> None:
+    image.rename(tmp_path / "other")
+    manifest.write(tmp_path, FIRMWARE, Sources("a" * 40))
+    (tmp_path / "other").rename(image)
+    sums = tmp_path / manifest.SUMS
+    sums.write_text("".join(line for line in sums.read_text().splitlines(True) if "other" not in line))
+    with pytest.raises(ImageError, match=r"does not name boot\.img"):
         sign_boot(Builder(tmp_path), tmp_path, key)
     assert not (tmp_path / "boot.sig").exists()
 

@@ -17,12 +17,13 @@ from undercroft_protocol.serial.tty import DEFAULT_BAUDRATE
 from ..errors import ApplianceError, BootError
 from ..firmware import firmware_hash
 from ..sandbox.process import SWITCH_OFF
-from ..supervisor import Settings, supervise
-from . import files, gadget, kernel_probes, probes, processes, root_probes, usb
+from ..supervisor import ASKED_TO_END, Settings, supervise
+from . import files, gadget, kernel_probes, keys, probes, processes, root_probes, usb
 from .board import Board
 from .journal import Journal
 from .kernel_calls import power_off
 
+_CHIP_GENERATOR: Final = Path("/sys/class/misc/hw_random/rng_current")
 _WAIT_SECONDS: Final = 10.0
 """For a device whose driver is still at work."""
 _LAST_WORDS_SECONDS: Final = 10.0
@@ -35,6 +36,8 @@ def main() -> None:
     """Never returns on a board: its power goes off. Raises BootError where it is not the first process."""
     if os.getpid() != 1:
         raise BootError("this is the first process of an image; to run an appliance here: undercroft-appliance run")
+    # Attack: Ctrl-Alt-Del while something is made ready or has failed; that would be an exception at any place.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKED_TO_END)
     journal = Journal()
     try:
         _run(journal)
@@ -57,11 +60,14 @@ def _run(journal: Journal) -> None:
     journal.keep(Path(board.log))
     firmware = firmware_hash()
     journal.say(f"undercroft: {board.name}, {board.network.value}, firmware {firmware.hex()}")
+    journal.say(f"undercroft: random numbers of the chip: {_chip_generator()}")
     if board.is_gadget:
         gadget.offer_serial_port()
     files.seal()
-    _check(journal, probes.run((*kernel_probes.ALL, *root_probes.ALL)))
+    _check(journal, (*probes.run((*kernel_probes.ALL, *root_probes.ALL)), keys.take_off_orders()))
     settings = _settings(board, firmware)
+    # Before anything from outside is read, a camera too: one that is slow must not keep USB open.
+    _check(journal, (usb.refuse_newcomers(),))
     journal.say(f"undercroft: line {settings.line}, terminal {settings.terminal}, camera {settings.camera}")
     # A console of the kernel's own can do more than a line.
     os.environ["TERM"] = "linux" if settings.terminal.startswith("/dev/tty1") else "dumb"
@@ -71,7 +77,7 @@ def _run(journal: Journal) -> None:
     os.setsid()
 
     def started(pids: Mapping[str, int]) -> None:
-        _check(journal, (*processes.seen(pids), usb.refuse_newcomers()))
+        _check(journal, processes.seen(pids))
         journal.note("undercroft: ready")
 
     code = supervise(settings, keeps=frozenset({SWITCH_OFF}), started=started)
@@ -96,7 +102,8 @@ def _settings(board: Board, firmware: bytes) -> Settings:
     terminal = _present(board.terminals)
     if line is None or terminal is None:
         raise BootError(f"{board.line} or {' and '.join(board.terminals)} is not there")
-    camera = board.camera if usb.wait_for(Path(board.camera)) else None
+    usb.wait_until_settled()
+    camera = board.camera if Path(board.camera).exists() else None
     return Settings(
         line=line,
         terminal=terminal,
@@ -107,6 +114,14 @@ def _settings(board: Board, firmware: bytes) -> Settings:
         camera=camera,
         codes=board.codes if camera else None,
     )
+
+
+def _chip_generator() -> str:
+    """Its name. It is one source of several: the kernel makes its own, and owners add their dice."""
+    try:
+        return _CHIP_GENERATOR.read_text(encoding="ascii").strip() or "none"
+    except FileNotFoundError:
+        return "none"
 
 
 def _present(paths: Iterable[str]) -> str | None:

@@ -137,8 +137,8 @@ _ABSENT: Final = (
     "/proc/bus/usb", "/proc/config.gz", "/proc/kallsyms", "/proc/kcore", "/proc/kpageflags", "/proc/modules",
     "/proc/net/packet", "/proc/net/tcp", "/proc/net/udp", "/proc/partitions", "/proc/self/pagemap", "/proc/swaps",
     "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/net/ipv4",
-    "/sys/block", "/sys/class/block", "/sys/class/bluetooth", "/sys/class/ieee80211", "/sys/firmware/efi/efivars",
-    "/sys/kernel/debug/tracing", "/sys/kernel/tracing/events", "/sys/kernel/vmcoreinfo",
+    "/sys/block", "/sys/class/block", "/sys/class/bluetooth", "/sys/class/hidraw", "/sys/class/ieee80211",
+    "/sys/firmware/efi/efivars", "/sys/kernel/debug/tracing", "/sys/kernel/tracing/events", "/sys/kernel/vmcoreinfo",
 )  # fmt: skip
 _SETTINGS: Final = {
     "dev/tty/ldisc_autoload": "0", "dev/tty/legacy_tiocsti": "0", "kernel/ctrl-alt-del": "0",

@@ -1,4 +1,4 @@
-"""What is plugged into USB: all that is there when an appliance starts, and nothing that comes later.
+"""What is plugged into USB: all that is there while an appliance starts, and nothing that comes later.
 
 Documentation/usb/authorization.rst of Linux: a device that is not authorized gets no driver.
 """
@@ -20,16 +20,15 @@ _LATER_BUSES: Final = Path("/sys/module/usbcore/parameters/authorized_default")
 _REFUSED: Final = "0"
 
 
-def wait_for(device: Path, devices: Path = _DEVICES) -> bool:
-    """Whether this device is there, once it is or all that is plugged in was found; at once where there is no USB."""
+def wait_until_settled(devices: Path = _DEVICES) -> None:
+    """Until all that is plugged in was found; not at all where there is no USB."""
     deadline = time.monotonic() + MOST_SECONDS
     found, since = _names(devices), time.monotonic()
-    while found and not device.exists() and time.monotonic() < min(deadline, since + SETTLED_SECONDS):
+    while found and time.monotonic() < min(deadline, since + SETTLED_SECONDS):
         time.sleep(0.05)
         now = _names(devices)
         if now != found:
             found, since = now, time.monotonic()
-    return device.exists()
 
 
 def refuse_newcomers(devices: Path = _DEVICES, later_buses: Path = _LATER_BUSES) -> Finding:

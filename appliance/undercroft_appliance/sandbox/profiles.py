@@ -11,7 +11,9 @@ from .seccomp import Condition, Rule
 _WHOLE: Final = 0xFFFFFFFFFFFFFFFF
 _INT: Final = 0xFFFFFFFF
 _PROT_EXEC: Final = 4
-_MAP_ANONYMOUS: Final = 0x20
+_MAP_KIND: Final = 0x23
+_MAP_PRIVATE_ANONYMOUS: Final = 0x22
+_MSG_OOB: Final = 1
 _TERMIOS2: Final = (0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D)
 """TCGETS2, TCSETS2, TCSETSW2, TCSETSF2, by which newer C libraries do the same."""
 _SETTINGS: Final = (
@@ -24,12 +26,15 @@ _STREAMING: Final = (0xC058560F, 0xC0585611, 0x40045613)
 
 _NOT_EXECUTABLE: Final = Condition(2, _PROT_EXEC, 0)
 _COMMON: Final = (
-    # Memory: anonymous and never executable, so that no code can be brought in.
-    Rule("mmap", (_NOT_EXECUTABLE, Condition(3, _MAP_ANONYMOUS, _MAP_ANONYMOUS))),
+    # Memory: anonymous and never executable, so that no code can be brought in; never shared, which RLIMIT_DATA would
+    # not count.
+    Rule("mmap", (_NOT_EXECUTABLE, Condition(3, _MAP_KIND, _MAP_PRIVATE_ANONYMOUS))),
     Rule("mprotect", (_NOT_EXECUTABLE,)),
     *map(Rule, ("brk", "madvise", "mremap", "munmap")),
-    # Descriptors that are open. No address: what a socket is joined to stays what it was joined to.
-    Rule("sendto", (Condition(4, _WHOLE, 0),)),
+    # Descriptors that are open. No address: what a socket is joined to stays what it was joined to. No byte out of
+    # band: poll(2) tells of it and recv(2) does not find it, so that a keeper would wait for it, and its owner for the
+    # keeper.
+    Rule("sendto", (Condition(3, _MSG_OOB, 0), Condition(4, _WHOLE, 0))),
     *map(Rule, ("close", "fstat", "lseek", "poll", "ppoll", "read", "recvfrom", "write")),
     # Time, randomness, signals to itself by the kernel, and the end.
     *map(Rule, ("clock_getres", "clock_gettime", "getpid", "getrandom", "gettid", "gettimeofday")),

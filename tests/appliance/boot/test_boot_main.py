@@ -36,6 +36,7 @@ class Machine:
         self.findings = [Finding("lockdown", "on", "on")]
         self.seen = [Finding("process: keeper", "a", "a")]
         self.usb = Finding("USB", "works", "works")
+        self.keys = Finding("keys", "missing", "missing")
         self.code: int | BaseException = 0
         self.settings: Settings | None = None
         self.keeps: frozenset[int] = frozenset()
@@ -57,6 +58,10 @@ class Machine:
         self.done.append("refuse newcomers")
         return self.usb
 
+    def take_off_orders(self) -> Finding:
+        self.done.append("take off orders")
+        return self.keys
+
     def power_off(self) -> None:
         self.done.append("power off")
         raise Off
@@ -73,9 +78,9 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path)
-    at = {name: str(tmp_path / name) for name in ("line", "terminal", "log")}
+    at = {name: str(tmp_path / name) for name in ("line", "terminal", "camera", "log")}
     board = Board(
-        "test", at["line"], False, ("/nowhere", at["terminal"]), "/nowhere", "/nowhere", at["log"],
+        "test", at["line"], False, ("/nowhere", at["terminal"]), at["camera"], "/nowhere", at["log"],
         Network.REGTEST, "demo",
     )  # fmt: skip
     replaced = {
@@ -89,13 +94,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         "probes.run": lambda _: iter(made.findings),
         "processes.seen": lambda _: iter(made.seen),
         "usb.refuse_newcomers": made.refuse_newcomers,
-        "usb.wait_for": Path.exists,
+        "usb.wait_until_settled": made.does("settle"),
+        "keys.take_off_orders": made.take_off_orders,
+        "signal.pthread_sigmask": made.does("block signals"),
         "_redirect": made.does("redirect"),
         "supervise": made.supervise,
         "_end_all": made.does("end all"),
         "power_off": made.power_off,
         "time.sleep": made.does("wait"),
         "_WAIT_SECONDS": 0.0,
+        "_CHIP_GENERATOR": tmp_path / "rng",
     }
     for name, value in replaced.items():
         monkeypatch.setattr(f"undercroft_appliance.boot.__main__.{name}", value)
@@ -120,7 +128,8 @@ def test_whoever_is_not_the_first_process_changes_nothing() -> None:
 def test_a_start_makes_the_machine_ready_tries_it_and_supervises(machine: Machine) -> None:
     run(machine)
     assert machine.done == [
-        "mount", "seal", "redirect", "lead", "supervise", "refuse newcomers", "end all", "power off"
+        "block signals", "mount", "seal", "take off orders", "settle", "refuse newcomers", "redirect", "lead",
+        "supervise", "end all", "power off",
     ]  # fmt: skip
     assert machine.settings is not None
     assert (machine.settings.line, machine.settings.camera, machine.settings.codes) == (
@@ -153,17 +162,33 @@ def test_attack_a_process_that_lacks_a_wall_ends_the_start(machine: Machine) -> 
 def test_attack_a_machine_that_goes_on_to_let_keyboards_in_ends_the_start(machine: Machine) -> None:
     machine.usb = Finding("USB", "works", "EACCES")
     run(machine)
-    assert "undercroft: ready" not in machine.log
+    assert "supervise" not in machine.done
     assert "not what it must be: USB" in machine.console
 
 
-def test_a_camera_that_is_there_comes_with_the_console_for_codes(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("undercroft_appliance.boot.__main__.usb.wait_for", lambda _: True)
+def test_attack_a_machine_with_a_key_that_stops_the_owners_screen_does_not_start(machine: Machine) -> None:
+    machine.keys = Finding("keys", "missing", "Scroll_Lock")
+    run(machine)
+    assert "supervise" not in machine.done
+    assert "not what it must be: keys" in machine.console
+
+
+def test_the_log_tells_the_generator_of_the_chip(machine: Machine) -> None:
+    (machine.folder / "rng").write_text("fe104000.rng\n")
+    run(machine)
+    assert "undercroft: random numbers of the chip: fe104000.rng\n" in machine.log
+
+
+def test_a_chip_without_a_generator_is_told(machine: Machine) -> None:
+    run(machine)
+    assert "undercroft: random numbers of the chip: none\n" in machine.log
+
+
+def test_a_camera_that_is_there_comes_with_the_console_for_codes(machine: Machine) -> None:
+    (machine.folder / "camera").write_text("")
     run(machine)
     assert machine.settings is not None
-    assert (machine.settings.camera, machine.settings.codes) == ("/nowhere", "/nowhere")
+    assert (machine.settings.camera, machine.settings.codes) == (str(machine.folder / "camera"), "/nowhere")
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,13 @@ def calls(victim: int) -> dict[str, Callable[[], object]]:
         "netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
         "packet to an address": lambda: (unbound.sendto(b"x", heard), listener),
         "listen": lambda: unbound.bind(f"\0undercroft-too-{os.getpid()}"),
+        "byte out of band": lambda: pair[0].send(b"x", socket.MSG_OOB),
         "pass a descriptor": lambda: pass_descriptor(pair),
         "fork": lambda: os.fork() or os._exit(0),
         "start a thread": start_thread,
         "run a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - that is what is tried
         "executable memory": lambda: checked(libc.mmap(None, mmap.PAGESIZE, READ_WRITE | mmap.PROT_EXEC, 0x22, -1, 0)),
+        "shared memory": lambda: checked(libc.mmap(None, mmap.PAGESIZE, READ_WRITE, 0x21, -1, 0)),
         "make memory executable": lambda: checked(
             libc.mprotect(ctypes.c_void_p(address), mmap.PAGESIZE, mmap.PROT_EXEC)
         ),

@@ -72,10 +72,10 @@ def test_the_numbers_are_those_of_the_kernels_tables() -> None:
 
 
 def test_memory_may_be_had_but_never_executed(filter_of: bytes, machine: Machine) -> None:
-    anonymous, shared_file = 0x22, 0x01
+    anonymous, shared_file, shared = 0x22, 0x01, 0x21
     assert call(filter_of, machine, "mmap", 0, 4096, 3, anonymous, 2**64 - 1) == ALLOW
     assert call(filter_of, machine, "mmap", 0, 4096, 0, anonymous, 0) == ALLOW
-    for protection, flags in ((7, anonymous), (4, anonymous), (1, shared_file), (3, 0x02)):
+    for protection, flags in ((7, anonymous), (4, anonymous), (1, shared_file), (3, 0x02), (3, shared), (3, 0x23)):
         assert call(filter_of, machine, "mmap", 0, 4096, protection, flags, 5) == KILL_PROCESS
     assert call(filter_of, machine, "mprotect", 0, 4096, 3) == ALLOW
     assert call(filter_of, machine, "mprotect", 0, 4096, 5) == KILL_PROCESS
@@ -85,6 +85,15 @@ def test_a_socket_talks_only_to_whom_it_is_joined(filter_of: bytes, machine: Mac
     assert call(filter_of, machine, "sendto", 3, 1, 1, 0, 0, 0) == ALLOW
     for address in (1, 1 << 32, 2**64 - 1):
         assert call(filter_of, machine, "sendto", 3, 1, 1, 0, address, 16) == KILL_PROCESS
+
+
+def test_attack_a_byte_out_of_band_by_which_a_keeper_would_wait_while_its_owner_says_freeze(
+    filter_of: bytes, machine: Machine
+) -> None:
+    out_of_band, do_not_wait = 0x01, 0x40
+    assert call(filter_of, machine, "sendto", 3, 1, 1, do_not_wait, 0, 0) == ALLOW
+    for flags in (out_of_band, out_of_band | do_not_wait):
+        assert call(filter_of, machine, "sendto", 3, 1, 1, flags, 0, 0) == KILL_PROCESS
 
 
 def test_only_requests_for_a_terminals_settings_are_allowed(machine: Machine) -> None:

@@ -52,6 +52,8 @@ def test_attack_a_process_that_was_taken_over_reaches_no_file_no_network_no_prog
 def test_without_walls_the_same_calls_succeed() -> None:
     """Or else the test above would prove nothing. What a container withholds anyway is left out."""
     withheld = {"trace the keeper", "read the keeper's memory by process_vm_readv", "type for the owner", "io_uring"}
+    # Linux before 5.15.
+    withheld |= {"byte out of band"}
     assert {name for name, how in outcomes("none").items() if how != "allowed"} <= withheld
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from undercroft_appliance.process_log import MOST_BYTES, ProcessLog
+from undercroft_appliance.process_log import MOST_BYTES, MOST_LINES, ProcessLog
 
 
 @pytest.fixture
@@ -47,6 +47,12 @@ def test_last_words_are_passed_on_when_the_process_is_gone(log: ProcessLog, capf
         "undercroft-appliance keeper: ended by ValueError", "undercroft-appliance keeper: the next one",
     ]  # fmt: skip
     assert said(log, capfd) == []
+
+
+def test_attack_a_flood_of_empty_lines_is_cut(log: ProcessLog, capfd: pytest.CaptureFixture[str]) -> None:
+    with log.end_for("port") as end:
+        os.write(end, b"\n" * MOST_BYTES)
+        assert said(log, capfd) == ["undercroft-appliance port: "] * MOST_LINES
 
 
 @pytest.mark.parametrize(
