@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,6 @@ ARCHIVE_SETTING: Final = "UNDERCROFT_IMAGE_ARCHIVE"
 """The environment variable with the addresses of more archives, such as Debian's snapshot archives (of the release and
 of its security updates) as they were at the lock's time: they keep what mirrors drop once it is superseded."""
 _AT_ONCE: Final = 40
-_ROUNDS: Final = 2
 PAUSE_SECONDS: Final = 20
 
 
@@ -54,15 +53,19 @@ def _fetch_missing(places: dict[Package, Path]) -> None:
     say(f"fetching {len(missing)} Debian packages ({megabytes:.0f} MB), each checked by its hash ...")
     more = [archive.rstrip("/") for archive in os.environ.get(ARCHIVE_SETTING, "").split()]
     archives = (*mirrors(), *security_mirrors(), *more)
-    for number in range(_ROUNDS):
-        for archive in archives:
-            _download(archive, [one for one in missing if not places[one].exists()], places)
-        if all(place.exists() for place in places.values()):
-            return
+    if _try(archives, missing, places):
         # Mishap: a mirror that is away for a moment, or is just being brought up to date.
-        if number < _ROUNDS - 1:
-            say(f"not everything was to be had; trying again in {PAUSE_SECONDS} s ...")
-            time.sleep(PAUSE_SECONDS)
+        say(f"not everything was to be had; trying again in {PAUSE_SECONDS} s ...")
+        time.sleep(PAUSE_SECONDS)
+        _try(archives, missing, places)
+
+
+def _try(archives: Iterable[str], wanted: Sequence[Package], places: dict[Package, Path]) -> Sequence[Package]:
+    """Try the archives one after the other; what none of them had."""
+    for archive in archives:
+        _download(archive, wanted, places)
+        wanted = [one for one in wanted if not places[one].exists()]
+    return wanted
 
 
 def _download(archive: str, wanted: Sequence[Package], places: dict[Package, Path]) -> None:

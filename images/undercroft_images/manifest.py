@@ -104,6 +104,19 @@ def read(data: bytes) -> dict[str, str]:
     return known
 
 
+def check_release(folder: Path, data: bytes) -> dict[str, str]:
+    """The sums in ``data`` (SHA256SUMS) by name, if ``folder`` has these files, built of a commit that is known.
+
+    What is signed, or believed for a signature, is this and nothing less: everyone can build it, and look at it. Raises
+    ImageError.
+    """
+    known = read(data)
+    # Mishap: a signature for files that are not the ones that lie here.
+    check_files(folder, known)
+    commit(folder)
+    return known
+
+
 def unlisted(folder: Path, known: Mapping[str, str]) -> list[str]:
     """The names in ``folder`` that no sum covers, without the sums themselves and their signatures."""
     return sorted(one.name for one in folder.iterdir() if one.name not in known and not one.name.startswith(SUMS))

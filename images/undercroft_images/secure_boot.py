@@ -43,13 +43,10 @@ def sign_boot(builder: Builder, folder: Path, key: Path) -> None:
 
     The card has both and nothing else. For the same key it is always the same. Raises ImageError.
     """
-    known = manifest.read(manifest.sums(folder))
-    # Mishap: a signature for something else than what was built and compared, or that nobody else can build. It counts
-    # for ever: a board that takes it takes it also when all later ones are mended.
-    if IMAGE not in known:
+    # Mishap: a signature for something that nobody compared. It counts for ever: a board that takes this takes it also
+    # when all later ones are mended.
+    if IMAGE not in manifest.check_release(folder, manifest.sums(folder)):
         raise ImageError(f"{manifest.SUMS} does not name {IMAGE}")
-    manifest.check_files(folder, known)
-    manifest.commit(folder)
     signature = folder / SIGNATURE
     signature.write_text(signed(folder / IMAGE, key), encoding="ascii")
     with builder.workspace("signed-card") as work:

@@ -44,9 +44,7 @@ def sign(folder: Path, key: Path) -> Path:
     token's, or a public key whose private half an agent holds. Raises ImageError.
     """
     data = manifest.sums(folder)
-    # Mishap: a signature for files that are not the ones that lie here.
-    manifest.check_files(folder, manifest.read(data))
-    manifest.commit(folder)
+    manifest.check_release(folder, data)
     place = folder / SIGNATURE
     # Mishap: another signer's signature, which came with the files, is written over.
     if place.exists():
@@ -96,8 +94,7 @@ def check(folder: Path, signers: Path) -> list[str]:
             f"{manifest.SUMS} is signed by {' and '.join(names) or 'none'} of {', '.join(one.name for one in known)}; "
             f"{NEEDED} are needed, in files {SIGNATURE}.1, {SIGNATURE}.2 beside it"
         )
-    manifest.check_files(folder, manifest.read(data))
-    manifest.commit(folder)
+    manifest.check_release(folder, data)
     return names
 
 

@@ -64,7 +64,8 @@ def _run(journal: Journal) -> None:
     if board.is_gadget:
         gadget.offer_serial_port()
     files.seal()
-    _check(journal, (*probes.run((*kernel_probes.ALL, *root_probes.ALL)), keys.take_off_orders()))
+    _check(journal, probes.run((*kernel_probes.ALL, *root_probes.ALL)))
+    _check(journal, (keys.take_off_orders(),))
     settings = _settings(board, firmware)
     # Before anything from outside is read, a camera too: one that is slow must not keep USB open.
     _check(journal, (usb.refuse_newcomers(),))

@@ -32,13 +32,17 @@ class Exchange:
     @property
     def is_answered(self) -> bool:
         """The reply to what was asked last is announced."""
-        # A host's session begins with the message number 1, and each message has one reply.
-        return self.asked is not None and self.replies >= self.asked[0]
+        return self.asked is not None and self.has_answered(self.asked)
 
     @property
     def is_at_work(self) -> bool:
         """The appliance has all of what was asked last, and no byte of a reply to it was seen."""
         return self.is_delivered and not self.is_answered and not self.is_amid_frame
+
+    def has_answered(self, asked: tuple[int, int]) -> bool:
+        """The reply to this is announced; it may have been asked before the last one."""
+        # A host's session begins with the message number 1, and each message has one reply.
+        return self.replies >= asked[0]
 
     @classmethod
     def read(cls, sent: bytes, answered: bytes) -> Self:

@@ -51,10 +51,9 @@ class Stopwatch:
         """Note what has changed by now (seconds)."""
         if seen.asked is not None and seen.is_at_work:
             self.begun.setdefault(seen.asked, now)
-        # The host may have asked the next thing by now: replies are counted, one for each message.
-        for asked in self.begun:
-            if seen.replies >= asked[0]:
-                self.ended.setdefault(asked, now)
+        # The host may have asked the next thing by now.
+        for asked in filter(seen.has_answered, self.begun):
+            self.ended.setdefault(asked, now)
 
     def batch(self) -> Batch:
         """The longest message that was seen at work. Raises StoryError when that is none, or no batch."""
